@@ -1,0 +1,48 @@
+//! The sharded queue. At-least-once: a record may be delivered again, by itself or with other
+//! neighbours, and a producer's retry may store it twice.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use series::{Lane, Timestamp};
+
+use crate::PortError;
+
+/// Bytes of one record (Kinesis: 1 MB, key included).
+pub const RECORD_BYTES_MAX: usize = 1_000_000;
+/// Records of one put (Kinesis: 500).
+pub const RECORDS_PER_PUT_MAX: usize = 500;
+
+/// A record on its way in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamRecord {
+    /// Which lane; records of one lane are delivered in the order in which they were accepted.
+    pub lane: Lane,
+    /// The payload, opaque to the stream.
+    pub data: Bytes,
+}
+
+/// A record as a consumer gets it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivered {
+    /// Names the record for partial failure; unique within its shard, rising in delivery order.
+    pub sequence: String,
+    /// When the stream accepted it.
+    pub arrived_at: Timestamp,
+    /// The payload.
+    pub data: Bytes,
+}
+
+/// The answer for one record of a put: accepted durably, or the reason why not.
+pub type Accepted = Result<(), PortError>;
+
+/// The way in. (The way out is the adapter's: it calls the functions with [`Delivered`] batches.)
+#[async_trait]
+pub trait Stream: Send + Sync {
+    /// Puts records and answers for each by its index. `Ok` for a record means that it is durable.
+    /// More than [`RECORDS_PER_PUT_MAX`] records are a permanent error; a record above
+    /// [`RECORD_BYTES_MAX`] is refused alone.
+    async fn put(&self, records: Vec<StreamRecord>) -> Result<Vec<Accepted>, PortError>;
+
+    /// Puts one record on every shard, so that each shard's consumer can prove that it is current.
+    async fn put_on_every_shard(&self, data: Bytes) -> Result<(), PortError>;
+}

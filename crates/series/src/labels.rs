@@ -1,0 +1,412 @@
+//! A label set in canonical form: sorted by name, names unique, no empty values.
+//!
+//! The whole set lives in one shared buffer, `u16 length, name, u16 length, value` for each
+//! label in order (little endian), which is also what the identity is hashed from: two label
+//! sets are equal exactly when their buffers are.
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::ids::SeriesId;
+use crate::limits::{
+    LABEL_NAME_BYTES_MAX, LABEL_SET_BYTES_MAX, LABEL_VALUE_BYTES_MAX, LABELS_PER_SERIES_MAX, METRIC_NAME_BYTES_MAX,
+};
+
+/// The label that holds the metric's name.
+pub const METRIC_NAME: &str = "__name__";
+
+/// Why a label set was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LabelError {
+    #[error("a label name is empty")]
+    EmptyName,
+    #[error("label name {name:?} has {bytes} bytes, at most {LABEL_NAME_BYTES_MAX} are allowed")]
+    NameTooLong { name: String, bytes: usize },
+    #[error("the value of label {name:?} has {bytes} bytes, at most {max} are allowed")]
+    ValueTooLong { name: String, bytes: usize, max: usize },
+    #[error("label {name:?} is given twice")]
+    Duplicate { name: String },
+    #[error("label {name:?} holds a NUL or another control character")]
+    ControlCharacter { name: String },
+    #[error("the series has {count} labels, at most {LABELS_PER_SERIES_MAX} are allowed")]
+    TooMany { count: usize },
+    #[error("the label set has {bytes} bytes, at most {LABEL_SET_BYTES_MAX} are allowed")]
+    SetTooLong { bytes: usize },
+    #[error("the series has no metric name")]
+    NoMetricName,
+}
+
+impl LabelError {
+    /// The reason under which a rejection is counted in the ledger.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::EmptyName => "label_name_empty",
+            Self::NameTooLong { .. } => "label_name_too_long",
+            Self::ValueTooLong { .. } => "label_value_too_long",
+            Self::Duplicate { .. } => "label_duplicate",
+            Self::ControlCharacter { .. } => "label_control_character",
+            Self::TooMany { .. } => "too_many_labels",
+            Self::SetTooLong { .. } => "label_set_too_long",
+            Self::NoMetricName => "no_metric_name",
+        }
+    }
+}
+
+/// A validated label set. Cloning shares the buffer.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Labels(Arc<[u8]>);
+
+impl Labels {
+    /// The set without any label (PromQL results have it; a stored series never does).
+    #[must_use]
+    pub fn empty() -> Self {
+        Self(Arc::from([]))
+    }
+
+    /// Builds a set from pairs in any order. Labels with an empty value are dropped, as in
+    /// Prometheus; a name given twice is an error.
+    pub fn from_pairs<N, V>(pairs: impl IntoIterator<Item = (N, V)>) -> Result<Self, LabelError>
+    where
+        N: AsRef<str>,
+        V: AsRef<str>,
+    {
+        let pairs: Vec<(N, V)> = pairs.into_iter().collect();
+        let mut sorted: Vec<(&str, &str)> = pairs.iter().map(|(n, v)| (n.as_ref(), v.as_ref())).collect();
+        sorted.sort_unstable_by_key(|(name, _)| *name);
+        if let Some(pair) = sorted.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+            return Err(LabelError::Duplicate { name: pair[0].0.to_owned() });
+        }
+        Self::encode(sorted.into_iter().filter(|(_, value)| !value.is_empty()))
+    }
+
+    fn encode<'a>(sorted: impl Iterator<Item = (&'a str, &'a str)>) -> Result<Self, LabelError> {
+        let mut bytes = Vec::with_capacity(256);
+        let mut count = 0;
+        for (name, value) in sorted {
+            check_pair(name, value)?;
+            count += 1;
+            for text in [name, value] {
+                // Both limits are below 2^16, so the length always fits.
+                bytes.extend_from_slice(&(text.len() as u16).to_le_bytes());
+                bytes.extend_from_slice(text.as_bytes());
+            }
+        }
+        if count > LABELS_PER_SERIES_MAX {
+            return Err(LabelError::TooMany { count });
+        }
+        if bytes.len() > LABEL_SET_BYTES_MAX {
+            return Err(LabelError::SetTooLong { bytes: bytes.len() });
+        }
+        Ok(Self(bytes.into()))
+    }
+
+    /// The value of `name`, or `None`.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.iter().find(|(n, _)| *n == name).map(|(_, value)| value)
+    }
+
+    /// The metric's name, where there is one.
+    #[must_use]
+    pub fn metric_name(&self) -> Option<&str> {
+        self.get(METRIC_NAME)
+    }
+
+    /// Fails where a stored series would have no metric name.
+    pub fn require_metric_name(self) -> Result<Self, LabelError> {
+        if self.metric_name().is_some() { Ok(self) } else { Err(LabelError::NoMetricName) }
+    }
+
+    /// All labels, sorted by name (byte order).
+    #[must_use]
+    pub fn iter(&self) -> LabelsIter<'_> {
+        LabelsIter(&self.0)
+    }
+
+    /// How many labels there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.iter().count()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The identity: XXH3-128 of the canonical form.
+    #[must_use]
+    pub fn id(&self) -> SeriesId {
+        SeriesId(xxhash_rust::xxh3::xxh3_128(&self.0))
+    }
+
+    /// The canonical bytes.
+    #[must_use]
+    pub fn canonical(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// A builder that starts from these labels.
+    #[must_use]
+    pub fn to_builder(&self) -> LabelsBuilder {
+        LabelsBuilder { pairs: self.iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect() }
+    }
+
+    /// The same set without the labels for which `drop` answers true.
+    #[must_use]
+    pub fn without(&self, drop: impl Fn(&str) -> bool) -> Self {
+        self.keep(|name| !drop(name))
+    }
+
+    /// The same set with only the labels for which `keep` answers true.
+    #[must_use]
+    pub fn keep(&self, keep: impl Fn(&str) -> bool) -> Self {
+        let mut bytes = Vec::with_capacity(self.0.len());
+        let mut rest: &[u8] = &self.0;
+        while !rest.is_empty() {
+            let mut ends = LabelsIter(rest);
+            let Some((name, _)) = ends.next() else { break };
+            let taken = rest.len() - ends.0.len();
+            if keep(name) {
+                bytes.extend_from_slice(&rest[..taken]);
+            }
+            rest = &rest[taken..];
+        }
+        Self(bytes.into())
+    }
+}
+
+fn check_pair(name: &str, value: &str) -> Result<(), LabelError> {
+    if name.is_empty() {
+        return Err(LabelError::EmptyName);
+    }
+    if name.len() > LABEL_NAME_BYTES_MAX {
+        let shown = name.chars().take(32).collect();
+        return Err(LabelError::NameTooLong { name: shown, bytes: name.len() });
+    }
+    let max = if name == METRIC_NAME { METRIC_NAME_BYTES_MAX } else { LABEL_VALUE_BYTES_MAX };
+    if value.len() > max {
+        return Err(LabelError::ValueTooLong { name: name.to_owned(), bytes: value.len(), max });
+    }
+    let control = |text: &str| text.bytes().any(|b| b == 0);
+    if control(value) || name.chars().any(char::is_control) {
+        return Err(LabelError::ControlCharacter { name: name.escape_debug().to_string() });
+    }
+    Ok(())
+}
+
+impl PartialOrd for Labels {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Labels {
+    /// Label by label, name before value, as Prometheus sorts series.
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.iter().cmp(other.iter())
+    }
+}
+
+impl fmt::Display for Labels {
+    /// Prometheus's notation, `name{label="value"}`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plain = |name: &str| {
+            name.bytes()
+                .enumerate()
+                .all(|(i, b)| b.is_ascii_alphabetic() || b == b'_' || b == b':' || (i > 0 && b.is_ascii_digit()))
+        };
+        let mut inside = String::new();
+        for (name, value) in self.iter() {
+            let shown_outside = name == METRIC_NAME && plain(value);
+            if shown_outside {
+                f.write_str(value)?;
+                continue;
+            }
+            if !inside.is_empty() {
+                inside.push_str(", ");
+            }
+            if plain(name) {
+                inside.push_str(name);
+            } else {
+                inside.push_str(&format!("{name:?}"));
+            }
+            inside.push_str(&format!("={value:?}"));
+        }
+        if inside.is_empty() && !self.is_empty() { Ok(()) } else { write!(f, "{{{inside}}}") }
+    }
+}
+
+impl fmt::Debug for Labels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Labels({self})")
+    }
+}
+
+impl<'a> IntoIterator for &'a Labels {
+    type Item = (&'a str, &'a str);
+    type IntoIter = LabelsIter<'a>;
+    fn into_iter(self) -> LabelsIter<'a> {
+        self.iter()
+    }
+}
+
+/// Walks the canonical form.
+#[derive(Debug, Clone)]
+pub struct LabelsIter<'a>(&'a [u8]);
+
+impl<'a> Iterator for LabelsIter<'a> {
+    type Item = (&'a str, &'a str);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        Some((self.text()?, self.text()?))
+    }
+}
+
+impl<'a> LabelsIter<'a> {
+    fn text(&mut self) -> Option<&'a str> {
+        let (length, rest) = self.0.split_first_chunk::<2>()?;
+        let (text, rest) = rest.split_at_checked(usize::from(u16::from_le_bytes(*length)))?;
+        self.0 = rest;
+        // Only `encode` fills the buffer, and only from `str`.
+        std::str::from_utf8(text).ok()
+    }
+}
+
+/// Collects labels; a name set again replaces the earlier value.
+#[derive(Debug, Clone, Default)]
+pub struct LabelsBuilder {
+    pairs: Vec<(String, String)>,
+}
+
+impl LabelsBuilder {
+    /// An empty builder.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets `name`, replacing what it had. An empty value removes the label.
+    pub fn set(&mut self, name: impl Into<String>, value: impl Into<String>) -> &mut Self {
+        let (name, value) = (name.into(), value.into());
+        match self.pairs.iter_mut().find(|(n, _)| *n == name) {
+            Some(pair) => pair.1 = value,
+            None => self.pairs.push((name, value)),
+        }
+        self
+    }
+
+    /// Sets `name` only where it is absent or empty: a sender's own label wins over ours.
+    pub fn set_default(&mut self, name: &str, value: &str) -> &mut Self {
+        if self.get(name).is_none_or(str::is_empty) {
+            self.set(name, value);
+        }
+        self
+    }
+
+    /// Removes `name`.
+    pub fn remove(&mut self, name: &str) -> &mut Self {
+        self.pairs.retain(|(n, _)| n != name);
+        self
+    }
+
+    /// The value that `name` has so far.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.pairs.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+    }
+
+    /// Validates and encodes.
+    pub fn build(&self) -> Result<Labels, LabelError> {
+        Labels::from_pairs(self.pairs.iter().map(|(n, v)| (n, v)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn labels(pairs: &[(&str, &str)]) -> Labels {
+        Labels::from_pairs(pairs.iter().copied()).unwrap()
+    }
+
+    #[test]
+    fn order_does_not_matter_and_empty_values_vanish() {
+        let one = labels(&[("b", "2"), ("a", "1"), ("c", "")]);
+        let other = labels(&[("a", "1"), ("b", "2")]);
+        assert_eq!(one, other);
+        assert_eq!(one.id(), other.id());
+        assert_eq!(one.get("b"), Some("2"));
+        assert_eq!(one.get("c"), None);
+        assert_eq!(one.len(), 2);
+    }
+
+    #[test]
+    fn length_prefixes_keep_neighbours_apart() {
+        assert_ne!(labels(&[("a", "bc"), ("d", "e")]).id(), labels(&[("ab", "c"), ("d", "e")]).id());
+    }
+
+    #[test]
+    fn shown_as_prometheus_shows_it() {
+        assert_eq!(labels(&[("__name__", "up"), ("job", "a\"b")]).to_string(), r#"up{job="a\"b"}"#);
+        assert_eq!(labels(&[("__name__", "up")]).to_string(), "up");
+        assert_eq!(labels(&[("__name__", "a.b"), ("x", "1")]).to_string(), r#"{__name__="a.b", x="1"}"#);
+        assert_eq!(Labels::empty().to_string(), "{}");
+    }
+
+    #[test]
+    fn every_limit_at_the_limit_and_one_past_it() {
+        let name = |n: usize| Labels::from_pairs([("n".repeat(n), "v")]);
+        assert!(name(LABEL_NAME_BYTES_MAX).is_ok());
+        assert_eq!(name(LABEL_NAME_BYTES_MAX + 1).unwrap_err().reason(), "label_name_too_long");
+
+        let value = |n: usize| Labels::from_pairs([("n", "v".repeat(n))]);
+        assert!(value(LABEL_VALUE_BYTES_MAX).is_ok());
+        assert_eq!(value(LABEL_VALUE_BYTES_MAX + 1).unwrap_err().reason(), "label_value_too_long");
+
+        let metric = |n: usize| Labels::from_pairs([(METRIC_NAME, "v".repeat(n))]);
+        assert!(metric(METRIC_NAME_BYTES_MAX).is_ok());
+        assert_eq!(metric(METRIC_NAME_BYTES_MAX + 1).unwrap_err().reason(), "label_value_too_long");
+
+        let many = |n: usize| Labels::from_pairs((0..n).map(|i| (format!("l{i:03}"), "v")));
+        assert!(many(LABELS_PER_SERIES_MAX).is_ok());
+        assert_eq!(many(LABELS_PER_SERIES_MAX + 1).unwrap_err().reason(), "too_many_labels");
+
+        // Four labels of 4,090-byte values: 4 × (2 + 1 + 2 + value) bytes in all.
+        let set = |n: usize| {
+            let last = n - 3 * 4_095 - 5;
+            Labels::from_pairs([("a", 4_090), ("b", 4_090), ("c", 4_090), ("d", last)].map(|(k, n)| (k, "v".repeat(n))))
+        };
+        assert!(set(LABEL_SET_BYTES_MAX).is_ok());
+        assert_eq!(set(LABEL_SET_BYTES_MAX + 1).unwrap_err().reason(), "label_set_too_long");
+    }
+
+    #[test]
+    fn bad_sets_are_refused_by_name() {
+        assert_eq!(Labels::from_pairs([("a", "1"), ("a", "2")]).unwrap_err().reason(), "label_duplicate");
+        assert_eq!(Labels::from_pairs([("", "1")]).unwrap_err().reason(), "label_name_empty");
+        assert_eq!(Labels::from_pairs([("a", "x\0y")]).unwrap_err().reason(), "label_control_character");
+        assert_eq!(labels(&[("a", "1")]).require_metric_name().unwrap_err().reason(), "no_metric_name");
+    }
+
+    proptest! {
+        #[test]
+        fn canonical_form_round_trips(pairs in proptest::collection::btree_map("[a-z_]{1,8}", "\\PC{1,12}", 0..12)) {
+            let set = Labels::from_pairs(pairs.iter()).unwrap();
+            let back: Vec<(String, String)> = set.iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect();
+            prop_assert_eq!(&back, &pairs.clone().into_iter().collect::<Vec<_>>());
+            prop_assert_eq!(set.to_builder().build().unwrap(), set.clone());
+            prop_assert_eq!(set.keep(|_| true), set.clone());
+            for name in pairs.keys() {
+                let less = set.without(|n| n == name);
+                prop_assert_eq!(less.get(name), None);
+                prop_assert_eq!(less.len() + 1, set.len());
+            }
+        }
+    }
+}
