@@ -24,6 +24,8 @@ pub struct StreamRecord {
 /// A record as a consumer gets it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivered {
+    /// Which shard it came through.
+    pub shard: String,
     /// Names the record for partial failure; unique within its shard, rising in delivery order.
     pub sequence: String,
     /// When the stream accepted it.
@@ -44,5 +46,6 @@ pub trait Stream: Send + Sync {
     async fn put(&self, records: Vec<StreamRecord>) -> Result<Vec<Accepted>, PortError>;
 
     /// Puts one record on every shard, so that each shard's consumer can prove that it is current.
-    async fn put_on_every_shard(&self, data: Bytes) -> Result<(), PortError>;
+    /// Returns how many shards there are.
+    async fn put_on_every_shard(&self, data: Bytes) -> Result<u32, PortError>;
 }

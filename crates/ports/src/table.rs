@@ -25,6 +25,8 @@ pub enum Partition {
     Tickets,
     /// Open websocket connections of all tenants; sort: connection id.
     Connections,
+    /// How far each shard's `aggregate` has come; sort: shard.
+    Pulses,
     /// Who holds a source's name; sort: source.
     Presence(TenantId),
     /// What browsers watch; sort: connection id `/` subscription id.
@@ -34,7 +36,7 @@ pub enum Partition {
     /// Blocks and what they replace; the only partition with a change stream. Sort:
     /// level `/` window start (ms, zero padded) `/` block name.
     Manifest(TenantId),
-    /// Newest result of each check; sort: source `/` check.
+    /// Newest result of each check, an item a source; sort: source.
     Checks(TenantId),
     /// What pushing sources (not agents) are known; sort: source.
     Sources(TenantId),
