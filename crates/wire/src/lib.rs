@@ -5,10 +5,26 @@
 //! field. Nothing here reads a socket, a file or a clock.
 
 mod batch;
+mod chunk;
+mod codec;
+pub mod columns;
+mod compression;
 mod frames;
+mod json;
+pub mod limits;
+mod record;
+mod rejections;
+mod schema;
+pub mod segment;
 
 pub use batch::{Batch, CheckResult, CheckState, LogRecord, PerfItem, Rejection, SeriesColumn};
+pub use chunk::{Chunked, Contents, HEADER_PAYLOAD_BYTES, chunk};
+pub use codec::{DecodeError, Decoded, payload_bytes};
 pub use frames::{
     AgentFrame, BrowserFrame, Counters, FROM_AGENT_PROTOCOL, PageFrame, SeqRange, ServerFrame, WatchedAlert,
     WatchedCheck, WatchedSeries,
 };
+pub use json::FrameError;
+pub use limits::{FRAME_BYTES_MAX, PAYLOAD_BYTES_MAX};
+pub use record::{CONNECTION_BYTES_MAX, ENVELOPE_BYTES_MAX, EnvelopeError, StreamEnvelope, StreamKind};
+pub use rejections::Rejections;

@@ -1,0 +1,292 @@
+//! Columns: the bytes of one series' timestamps, and of its values. Batches and blocks share them.
+//!
+//! A varint is a `u64` in groups of seven bits, least significant first, the top bit of a byte
+//! saying that another follows (protobuf's). `zz(x)` is the zigzag form of a signed number:
+//! 0, −1, 1, −2 … become 0, 1, 2, 3 …. Differences wrap at 64 bits, so every sequence can be written.
+//!
+//! ```text
+//! timestamps  varint n | zz(t0) | zz(t1 − t0) | zz((t2 − t1) − (t1 − t0)) | …      (as varints)
+//! values      u8 encoding | …                                            (n is the timestamps')
+//!   0 raw      n × u64 little endian, the bits
+//!   1 xor      n × (u8 control | bytes): x = bits ^ the bits before (0 at first). Control 0: x = 0.
+//!              Else its low half is the number of bytes (1 to 8), its high half how many zero bytes
+//!              x has below them; then those bytes of x, least significant first.
+//!   2 decimal  u8 scale (0 to 15) | zz(d0) | zz(d1 − d0) | …   with value = d / 10^scale as f64
+//! ```
+//!
+//! The writer takes the shortest of the three; decimal only where `d as f64 / 10^scale` gives back
+//! the very bits, so every `f64` (−0.0, infinities, each NaN) comes out as it went in. Reading is
+//! total, and allocates no more than a few bytes for each byte read.
+
+use series::Timestamp;
+
+/// Digits after the point that the decimal form tries.
+pub const DECIMAL_SCALE_MAX: u8 = 15;
+/// Whole numbers up to here are exact in an `f64`.
+const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
+
+const RAW: u8 = 0;
+const XOR: u8 = 1;
+const DECIMAL: u8 = 2;
+
+const POWERS: [f64; 16] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
+
+/// Why a column could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ColumnError {
+    #[error("the column ends in the middle of a number")]
+    Truncated,
+    #[error("a number has more than 64 bits")]
+    VarintTooLong,
+    #[error("{bytes} bytes are left over after the last number")]
+    LeftOver { bytes: usize },
+    #[error("value encoding {encoding} is not known")]
+    UnknownEncoding { encoding: u8 },
+    #[error("decimal scale {scale} is above {DECIMAL_SCALE_MAX}")]
+    Scale { scale: u8 },
+    #[error("control byte {control:#04x} of a value is not valid")]
+    Control { control: u8 },
+    #[error("the column says {count} numbers, more than the {max} that it may hold")]
+    Count { count: u64, max: usize },
+}
+
+/// Appends `value` as a varint.
+pub fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+/// Appends `value` as a varint of its zigzag form.
+pub fn put_zigzag(out: &mut Vec<u8>, value: i64) {
+    put_varint(out, ((value << 1) ^ (value >> 63)) as u64);
+}
+
+/// Reads numbers off the front of a slice.
+#[derive(Debug, Clone)]
+pub struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    /// Starts at the front of `bytes`.
+    #[must_use]
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
+    /// What is not read yet.
+    #[must_use]
+    pub fn rest(&self) -> &'a [u8] {
+        self.0
+    }
+
+    /// The next byte.
+    pub fn byte(&mut self) -> Result<u8, ColumnError> {
+        let (first, rest) = self.0.split_first().ok_or(ColumnError::Truncated)?;
+        self.0 = rest;
+        Ok(*first)
+    }
+
+    /// The next `count` bytes.
+    pub fn take(&mut self, count: usize) -> Result<&'a [u8], ColumnError> {
+        let (taken, rest) = self.0.split_at_checked(count).ok_or(ColumnError::Truncated)?;
+        self.0 = rest;
+        Ok(taken)
+    }
+
+    /// The next varint.
+    pub fn varint(&mut self) -> Result<u64, ColumnError> {
+        let mut value = 0_u64;
+        for shift in (0..64).step_by(7) {
+            let byte = self.byte()?;
+            let bits = u64::from(byte & 0x7f);
+            if shift == 63 && bits > 1 {
+                return Err(ColumnError::VarintTooLong);
+            }
+            value |= bits << shift;
+            if byte < 0x80 {
+                return Ok(value);
+            }
+        }
+        Err(ColumnError::VarintTooLong)
+    }
+
+    /// The next zigzag varint.
+    pub fn zigzag(&mut self) -> Result<i64, ColumnError> {
+        let raw = self.varint()?;
+        Ok((raw >> 1) as i64 ^ -((raw & 1) as i64))
+    }
+
+    /// Fails where something is left.
+    pub fn finish(self) -> Result<(), ColumnError> {
+        if self.0.is_empty() { Ok(()) } else { Err(ColumnError::LeftOver { bytes: self.0.len() }) }
+    }
+}
+
+/// Appends a timestamp column.
+pub fn encode_timestamps(out: &mut Vec<u8>, timestamps: impl ExactSizeIterator<Item = Timestamp>) {
+    put_varint(out, timestamps.len() as u64);
+    let (mut last, mut step) = (0_i64, 0_i64);
+    for (index, at) in timestamps.enumerate() {
+        let delta = at.0.wrapping_sub(last);
+        match index {
+            0 => put_zigzag(out, at.0),
+            1 => put_zigzag(out, delta),
+            _ => put_zigzag(out, delta.wrapping_sub(step)),
+        }
+        step = if index == 0 { 0 } else { delta };
+        last = at.0;
+    }
+}
+
+/// How many timestamps a column says it has; never more than its bytes could hold.
+pub fn timestamp_count(bytes: &[u8]) -> Result<usize, ColumnError> {
+    let mut reader = Reader::new(bytes);
+    let count = reader.varint()?;
+    let max = reader.rest().len();
+    usize::try_from(count).ok().filter(|n| *n <= max).ok_or(ColumnError::Count { count, max })
+}
+
+/// Reads a timestamp column that fills `bytes` exactly.
+pub fn decode_timestamps(bytes: &[u8]) -> Result<Vec<Timestamp>, ColumnError> {
+    let count = timestamp_count(bytes)?;
+    let mut reader = Reader::new(bytes);
+    reader.varint()?;
+    let mut timestamps = Vec::with_capacity(count);
+    let (mut last, mut step) = (0_i64, 0_i64);
+    for index in 0..count {
+        let number = reader.zigzag()?;
+        step = match index {
+            0 => 0,
+            1 => number,
+            _ => step.wrapping_add(number),
+        };
+        last = if index == 0 { number } else { last.wrapping_add(step) };
+        timestamps.push(Timestamp(last));
+    }
+    reader.finish()?;
+    Ok(timestamps)
+}
+
+/// Appends a value column in its shortest form.
+pub fn encode_values(out: &mut Vec<u8>, values: &[f64]) {
+    let start = out.len();
+    if encode_decimal(out, values) && out.len() - start <= 2 + values.len() {
+        return; // One byte a value: no other form is shorter.
+    }
+    let decimal = out.split_off(start);
+    encode_xor(out, values);
+    let xor_bytes = out.len() - start;
+    let raw_bytes = 1 + values.len() * 8;
+    if !decimal.is_empty() && decimal.len() <= xor_bytes.min(raw_bytes) {
+        out.truncate(start);
+        out.extend_from_slice(&decimal);
+    } else if raw_bytes < xor_bytes {
+        out.truncate(start);
+        out.push(RAW);
+        out.extend(values.iter().flat_map(|value| value.to_bits().to_le_bytes()));
+    }
+}
+
+/// Appends nothing and answers false where a value has no exact decimal form.
+fn encode_decimal(out: &mut Vec<u8>, values: &[f64]) -> bool {
+    let mut scale = 0_u8;
+    for value in values {
+        while decimal(*value, scale).is_none() {
+            scale += 1;
+            if scale > DECIMAL_SCALE_MAX {
+                return false;
+            }
+        }
+    }
+    let start = out.len();
+    out.extend_from_slice(&[DECIMAL, scale]);
+    let mut last = 0_i64;
+    for value in values {
+        // A value that was exact at a smaller scale may be too large at this one.
+        let Some(number) = decimal(*value, scale) else {
+            out.truncate(start);
+            return false;
+        };
+        put_zigzag(out, number - last);
+        last = number;
+    }
+    true
+}
+
+/// The `d` with `d / 10^scale` = `value`, bit by bit.
+fn decimal(value: f64, scale: u8) -> Option<i64> {
+    let power = POWERS[usize::from(scale)];
+    let scaled = (value * power).round();
+    let exact = scaled.abs() <= EXACT_MAX && ((scaled as i64) as f64 / power).to_bits() == value.to_bits();
+    exact.then_some(scaled as i64)
+}
+
+fn encode_xor(out: &mut Vec<u8>, values: &[f64]) {
+    out.push(XOR);
+    let mut last = 0_u64;
+    for value in values {
+        let bits = value.to_bits();
+        let x = bits ^ last;
+        last = bits;
+        if x == 0 {
+            out.push(0);
+            continue;
+        }
+        let below = x.trailing_zeros() / 8;
+        let count = 8 - x.leading_zeros() / 8 - below;
+        out.push((below << 4 | count) as u8);
+        out.extend_from_slice(&(x >> (below * 8)).to_le_bytes()[..count as usize]);
+    }
+}
+
+/// Reads a value column of `count` values that fills `bytes` exactly.
+pub fn decode_values(bytes: &[u8], count: usize) -> Result<Vec<f64>, ColumnError> {
+    let mut reader = Reader::new(bytes);
+    let encoding = reader.byte()?;
+    if count > reader.rest().len() {
+        return Err(ColumnError::Count { count: count as u64, max: reader.rest().len() });
+    }
+    let mut values = Vec::with_capacity(count);
+    match encoding {
+        RAW => {
+            for _ in 0..count {
+                values.push(f64::from_bits(little_endian(reader.take(8)?)));
+            }
+        }
+        XOR => {
+            let mut last = 0_u64;
+            for _ in 0..count {
+                let control = reader.byte()?;
+                let (below, bytes) = (control >> 4, control & 0x0f);
+                if below + bytes > 8 || (bytes == 0 && below != 0) {
+                    return Err(ColumnError::Control { control });
+                }
+                if bytes > 0 {
+                    last ^= little_endian(reader.take(usize::from(bytes))?) << (below * 8);
+                }
+                values.push(f64::from_bits(last));
+            }
+        }
+        DECIMAL => {
+            let scale = reader.byte()?;
+            let power = POWERS.get(usize::from(scale)).ok_or(ColumnError::Scale { scale })?;
+            let mut last = 0_i64;
+            for _ in 0..count {
+                last = last.wrapping_add(reader.zigzag()?);
+                values.push(last as f64 / power);
+            }
+        }
+        encoding => return Err(ColumnError::UnknownEncoding { encoding }),
+    }
+    reader.finish()?;
+    Ok(values)
+}
+
+/// Up to eight bytes as a number.
+fn little_endian(bytes: &[u8]) -> u64 {
+    let mut all = [0; 8];
+    all[..bytes.len()].copy_from_slice(bytes);
+    u64::from_le_bytes(all)
+}
