@@ -1,0 +1,216 @@
+//! Text to expression. The grammar is the `promql-parser` crate's; this file bounds what it is
+//! given, never lets it panic, and finds the place of an error with a caret.
+
+use std::fmt;
+use std::sync::Arc;
+
+use promql_parser::parser::{self as grammar, Expr as Tree};
+
+use crate::matcher::Matcher;
+use crate::scan::{Kind, Token, place, scan};
+
+mod locate;
+
+/// Bytes of one expression.
+pub const EXPR_BYTES_MAX: usize = 65_536;
+/// How deeply an expression nests: brackets, calls and chained operators. Evaluation recurses,
+/// so this bounds its stack.
+pub const EXPR_DEPTH_MAX: usize = 200;
+/// Operators and brackets of one expression. Bounds the tree before it is built.
+const MARKS_MAX: usize = 4_000;
+/// Seconds of a range or an offset: about 300 years.
+const DURATION_SECONDS_MAX: f64 = 1e10;
+
+/// A parsed expression. Cloning is cheap.
+#[derive(Clone)]
+pub struct Expr {
+    text: Arc<str>,
+    tree: Arc<Tree>,
+}
+
+impl Expr {
+    /// The text it was read from.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    pub(crate) fn tree(&self) -> &Tree {
+        &self.tree
+    }
+}
+
+impl PartialEq for Expr {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl fmt::Display for Expr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl fmt::Debug for Expr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Expr({:?})", self.text)
+    }
+}
+
+/// What is wrong with a text, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParseError {
+    /// From 1.
+    pub line: usize,
+    /// From 1, in characters.
+    pub column: usize,
+    /// What is wrong.
+    pub message: String,
+    /// The line that holds the error, shown above the caret.
+    pub source_line: String,
+}
+
+impl ParseError {
+    fn at(text: &str, byte: usize, message: impl Into<String>) -> Self {
+        let (line, column) = place(text, byte);
+        let source_line = text.lines().nth(line - 1).unwrap_or("").to_owned();
+        Self { line, column, message: message.into(), source_line }
+    }
+}
+
+impl fmt::Display for ParseError {
+    /// The message, then the line with a caret under the column.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let indent: String =
+            self.source_line.chars().take(self.column - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+        write!(f, "line {}, column {}: {}", self.line, self.column, self.message)?;
+        write!(f, "\n  {}\n  {indent}^", self.source_line)
+    }
+}
+
+impl std::error::Error for ParseError {}
+
+/// Reads an expression.
+pub fn parse(text: &str) -> Result<Expr, ParseError> {
+    if text.len() > EXPR_BYTES_MAX {
+        let message = format!("the expression has {} bytes, at most {EXPR_BYTES_MAX} are allowed", text.len());
+        return Err(ParseError { line: 1, column: 1, message, source_line: text.chars().take(60).collect() });
+    }
+    let tokens = scan(text);
+    check_marks(text, &tokens)?;
+    check_durations(text, &tokens)?;
+    let tree = read(text).map_err(|message| locate::error(text, &tokens, &message))?;
+    let depth = depth(&tree);
+    if depth > EXPR_DEPTH_MAX {
+        let message = format!("the expression nests {depth} deep, at most {EXPR_DEPTH_MAX} are allowed");
+        return Err(ParseError::at(text, 0, message));
+    }
+    Ok(Expr { text: text.into(), tree: Arc::new(tree) })
+}
+
+/// Reads a plain selector, as `match[]` and subscriptions have it: no range, offset or `@`.
+pub fn parse_selector(text: &str) -> Result<Vec<Matcher>, ParseError> {
+    let expr = parse(text)?;
+    match expr.tree() {
+        Tree::VectorSelector(selector)
+            if selector.offset.is_none() && selector.at.is_none() && selector.matchers.or_matchers.is_empty() =>
+        {
+            Ok(matchers_of(selector))
+        }
+        _ => Err(ParseError::at(text, 0, "a selector like up{job=\"node\"} is expected, without range, offset or @")),
+    }
+}
+
+/// The compiled matchers of a selector, its metric name included.
+pub(crate) fn matchers_of(selector: &grammar::VectorSelector) -> Vec<Matcher> {
+    let name = selector.name.as_deref().map(Matcher::metric);
+    name.into_iter().chain(selector.matchers.matchers.iter().map(Matcher::from_parsed)).collect()
+}
+
+/// The grammar's answer; a panic inside of it is an error like any other.
+fn read(text: &str) -> Result<Tree, String> {
+    std::panic::catch_unwind(|| grammar::parse(text))
+        .unwrap_or_else(|_| Err("the expression cannot be read: the parser failed on it".to_owned()))
+}
+
+/// Opening brackets and operators deepen the tree, so they are counted before it is built.
+fn check_marks(text: &str, tokens: &[Token]) -> Result<(), ParseError> {
+    let deepens = |token: &&Token| match token.of(text) {
+        "and" | "or" | "unless" | "atan2" => true,
+        word => token.kind == Kind::Mark && !matches!(word, "," | ")" | "}" | "]" | "=" | "=~" | "!~" | "{"),
+    };
+    match tokens.iter().filter(deepens).nth(MARKS_MAX) {
+        Some(token) => {
+            let message = format!("the expression has more than {MARKS_MAX} operators and brackets");
+            Err(ParseError::at(text, token.start, message))
+        }
+        None => Ok(()),
+    }
+}
+
+/// The grammar turns numbers in the place of a duration into a duration and panics where that is
+/// not possible; zero is no range either.
+fn check_durations(text: &str, tokens: &[Token]) -> Result<(), ParseError> {
+    let mut in_brackets = false;
+    let mut after_offset = false;
+    for token in tokens {
+        let word = token.of(text);
+        match word {
+            "[" => in_brackets = true,
+            "]" => in_brackets = false,
+            _ => {}
+        }
+        if in_brackets || after_offset {
+            let plain = word.to_ascii_lowercase();
+            let number = match plain.strip_prefix("0x") {
+                Some(digits) => u64::from_str_radix(digits, 16).ok().map(|n| n as f64),
+                None => plain.parse::<f64>().ok(),
+            };
+            if token.kind != Kind::Mark && number.is_some_and(|n| !(n.is_finite() && n < DURATION_SECONDS_MAX)) {
+                return Err(ParseError::at(text, token.start, format!("{word} is not a duration")));
+            }
+            if in_brackets && number.is_some_and(|n| n < 0.001) {
+                return Err(ParseError::at(text, token.start, "a range must be greater than 0"));
+            }
+        }
+        after_offset = word.eq_ignore_ascii_case("offset") || (after_offset && matches!(word, "+" | "-"));
+    }
+    Ok(())
+}
+
+/// Depth of the tree, found without recursion.
+fn depth(tree: &Tree) -> usize {
+    let mut deepest = 0;
+    let mut open = vec![(tree, 1)];
+    while let Some((node, level)) = open.pop() {
+        deepest = deepest.max(level);
+        open.extend(children(node).into_iter().map(|child| (child, level + 1)));
+    }
+    deepest
+}
+
+/// The nodes just below `node`.
+pub(crate) fn children(node: &Tree) -> Vec<&Tree> {
+    match node {
+        Tree::Aggregate(aggregate) => aggregate.param.iter().map(AsRef::as_ref).chain([&*aggregate.expr]).collect(),
+        Tree::Unary(unary) => vec![&*unary.expr],
+        Tree::Binary(binary) => vec![&*binary.lhs, &*binary.rhs],
+        Tree::Paren(paren) => vec![&*paren.expr],
+        Tree::Subquery(subquery) => vec![&*subquery.expr],
+        Tree::Call(call) => call.args.args.iter().map(AsRef::as_ref).collect(),
+        Tree::Extension(extension) => extension.expr.children().iter().collect(),
+        Tree::NumberLiteral(_) | Tree::StringLiteral(_) | Tree::VectorSelector(_) | Tree::MatrixSelector(_) => vec![],
+    }
+}
+
+/// The expression inside of any number of parentheses.
+pub(crate) fn without_parens(mut node: &Tree) -> &Tree {
+    while let Tree::Paren(paren) = node {
+        node = &paren.expr;
+    }
+    node
+}
+
+#[cfg(test)]
+mod tests;

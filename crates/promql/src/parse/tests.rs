@@ -1,0 +1,81 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::matcher::MatchOp;
+
+/// Parses `text` and shows the error, or `ok`.
+fn check(text: &str, expected: &str) {
+    let shown = parse(text).map_or_else(|error| error.to_string(), |_| "ok".to_owned());
+    assert_eq!(shown, expected, "\n{text}\n{shown}");
+}
+
+#[test]
+fn errors_point_at_the_word() {
+    check("sum(rate(x[5m])) by (job)", "ok");
+    check("sum(rate(x[5m])", "line 1, column 16: unexpected end of the expression\n  sum(rate(x[5m])\n                 ^");
+    check("1 + + ) 2", "line 1, column 7: unexpected )\n  1 + + ) 2\n        ^");
+    check("up{job=}", "line 1, column 8: unexpected }\n  up{job=}\n         ^");
+    check("a b", "line 1, column 3: unexpected b\n  a b\n    ^");
+    check("", "line 1, column 1: the expression is empty\n  \n  ^");
+    check("x >\n  frob(y)", "line 2, column 3: unknown function with name 'frob'\n    frob(y)\n    ^");
+    check(
+        "rate(x[1m]) + rate(x)",
+        "line 1, column 15: expected type matrix in call to function 'rate', got vector\n  rate(x[1m]) + rate(x)\n                ^",
+    );
+    check("x[Inf]", "line 1, column 3: Inf is not a duration\n  x[Inf]\n    ^");
+    check("x offset 1e300", "line 1, column 10: 1e300 is not a duration\n  x offset 1e300\n           ^");
+    check("x[0]", "line 1, column 3: a range must be greater than 0\n  x[0]\n    ^");
+}
+
+#[test]
+fn limits_at_the_edge_and_one_past_it() {
+    let padded = |bytes: usize| format!("up{}", " ".repeat(bytes - 2));
+    assert!(parse(&padded(EXPR_BYTES_MAX)).is_ok());
+    assert!(parse(&padded(EXPR_BYTES_MAX + 1)).unwrap_err().message.contains("bytes"));
+
+    let nested = |depth: usize| format!("{}1{}", "(".repeat(depth - 1), ")".repeat(depth - 1));
+    assert!(parse(&nested(EXPR_DEPTH_MAX)).is_ok());
+    assert!(parse(&nested(EXPR_DEPTH_MAX + 1)).unwrap_err().message.contains("deep"));
+
+    let listed = |marks: usize| format!("vector(1{})", " + 1".repeat(marks - 1));
+    assert!(parse(&listed(MARKS_MAX)).unwrap_err().message.contains("deep"));
+    assert!(parse(&listed(MARKS_MAX + 1)).unwrap_err().message.contains("operators"));
+    assert!(parse(&"(".repeat(EXPR_BYTES_MAX)).is_err());
+}
+
+#[test]
+fn selectors_become_matchers() {
+    let shown = |text| parse_selector(text).map(|m| m.iter().map(ToString::to_string).collect::<Vec<_>>().join(","));
+    assert_eq!(shown("up").unwrap(), "__name__=\"up\"");
+    assert_eq!(shown("up{job=~\"a|b\",x!=\"\"}").unwrap(), "__name__=\"up\",job=~\"a|b\",x!=\"\"");
+    assert_eq!(shown("{__name__=\"load.load.shortterm\"}").unwrap(), "__name__=\"load.load.shortterm\"");
+    assert_eq!(shown("{\"a.b\", \"région.x\"=\"ü\"}").unwrap(), "__name__=\"a.b\",région.x=\"ü\"");
+    for text in ["up[5m]", "up offset 5m", "up @ 1", "sum(up)", "1", "{}", "{a=~\".*\"}", "up{a=\"1\" or b=\"2\"}"] {
+        assert!(shown(text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn matchers_of_go_regular_expressions() {
+    let matchers = parse_selector("x{a=~\"v{abc}\"}").unwrap();
+    assert_eq!(matchers[1].op(), MatchOp::Regex);
+    assert!(matchers[1].matches_value("v{abc}"));
+    assert!(parse_selector("x{a=~\"(\"}").is_err());
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_it_panic(text in "\\PC{0,30}") {
+        let _ = parse(&text);
+    }
+
+    #[test]
+    fn no_heap_of_tokens_makes_it_panic(words in proptest::collection::vec(prop_oneof![
+        Just("("), Just(")"), Just("["), Just("]"), Just("{"), Just("}"), Just(","), Just("="), Just("=~"), Just(":"),
+        Just("@"), Just("+"), Just("-"), Just("^"), Just("=="), Just("offset"), Just("by"), Just("on"), Just("bool"),
+        Just("sum"), Just("rate"), Just("x"), Just("a"), Just("\"s\""), Just("1"), Just("5m"), Just("Inf"), Just("NaN"),
+        Just("1e300"), Just("0"), Just("start"), Just("group_left"), Just("0x1f"), Just("or"), Just("topk"), Just("é"),
+    ], 0..16), gap in "[ ]{0,1}") {
+        let _ = parse(&words.join(&gap));
+    }
+}

@@ -1,0 +1,110 @@
+//! Which samples an expression needs, known from its text and times alone: lookback, ranges,
+//! offsets, `@` and subqueries are all accounted for.
+
+use promql_parser::parser::{Expr as Tree, VectorSelector};
+use series::Timestamp;
+
+use crate::error::EvalError;
+use crate::grid::{Grid, Moved, millis};
+use crate::matcher::Matcher;
+use crate::options::Options;
+use crate::parse::{Expr, children, matchers_of};
+
+/// The samples of one selector.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Selection {
+    /// Which series.
+    pub matchers: Vec<Matcher>,
+    /// First instant needed.
+    pub from: Timestamp,
+    /// Last instant needed.
+    pub to: Timestamp,
+}
+
+/// What must be loaded to evaluate `expr` at every step from `start` to `end`; for an instant
+/// query both are its time. Empty where the times or the step make no query at all.
+#[must_use]
+pub fn selections(expr: &Expr, start: Timestamp, end: Timestamp, step_ms: i64, options: &Options) -> Vec<Selection> {
+    let grid = if start == end {
+        Ok(Grid::instant(start.ms()))
+    } else {
+        Grid::range(start.ms(), end.ms(), step_ms, &options.limits)
+    };
+    let mut found = Vec::new();
+    if let Ok(grid) = grid {
+        collect(expr.tree(), grid, (start.ms(), end.ms()), options, &mut found);
+    }
+    found
+}
+
+fn collect(node: &Tree, grid: Grid, whole: (i64, i64), options: &Options, found: &mut Vec<Selection>) {
+    match node {
+        Tree::VectorSelector(selector) => {
+            found.extend(selection(selector, grid, options.lookback_ms, whole));
+        }
+        Tree::MatrixSelector(matrix) => {
+            found.extend(selection(&matrix.vs, grid, millis(&matrix.range), whole));
+        }
+        Tree::Subquery(subquery) => {
+            let inner = subquery_grid(subquery, grid, whole, options);
+            collect(&subquery.expr, inner, whole, options, found);
+        }
+        _ => children(node).into_iter().for_each(|child| collect(child, grid, whole, options, found)),
+    }
+}
+
+/// What one selector needs: `(first − back, last]`.
+pub(crate) fn selection(selector: &VectorSelector, grid: Grid, back: i64, whole: (i64, i64)) -> Option<Selection> {
+    if grid.count == 0 {
+        return None;
+    }
+    let (first, last) = Moved::new(selector.offset.as_ref(), selector.at.as_ref(), whole).span(grid);
+    let from = Timestamp(first.saturating_sub(back).saturating_add(1));
+    Some(Selection { matchers: matchers_of(selector), from, to: Timestamp(last) })
+}
+
+/// The steps at which a subquery's inner expression is evaluated.
+pub(crate) fn subquery_grid(
+    subquery: &promql_parser::parser::SubqueryExpr,
+    outer: Grid,
+    whole: (i64, i64),
+    options: &Options,
+) -> Grid {
+    let moved = Moved::new(subquery.offset.as_ref(), subquery.at.as_ref(), whole);
+    let step = subquery.step.as_ref().map_or(options.subquery_step_ms, millis);
+    Grid::of_subquery(outer, moved, millis(&subquery.range), step)
+}
+
+/// The limit on what is read and computed was passed.
+pub(crate) fn too_many_samples(max: u64) -> EvalError {
+    EvalError::Limit { limit: "samples_max", max, hint: " samples read and points computed" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parse::parse;
+
+    /// Selections of a query from 1,000 s to 2,000 s by 10 s, times in seconds.
+    fn check(text: &str, expected: &[(&str, f64, f64)]) {
+        let expr = parse(text).unwrap();
+        let found = selections(&expr, Timestamp(1_000_000), Timestamp(2_000_000), 10_000, &Options::default());
+        let shown: Vec<(&str, f64, f64)> =
+            found.iter().map(|s| (s.matchers[0].value(), s.from.seconds(), s.to.seconds())).collect();
+        assert_eq!(shown, expected, "{text}");
+    }
+
+    #[test]
+    fn lookback_range_offset_at_and_subquery_are_accounted_for() {
+        check("a", &[("a", 700.001, 2_000.0)]);
+        check("rate(a[1m]) / b offset 1m", &[("a", 940.001, 2_000.0), ("b", 640.001, 1_940.0)]);
+        check("a @ 500 + b @ start() + c @ end() offset -10s", &[
+            ("a", 200.001, 500.0),
+            ("b", 700.001, 1_000.0),
+            ("c", 1_710.001, 2_010.0),
+        ]);
+        check("max_over_time(rate(a[1m])[10m:1m])", &[("a", 360.001, 1_980.0)]);
+        check("sum_over_time(a[10s:10s] @ 100)", &[("a", -199.999, 100.0)]);
+        check("1 + 2", &[]);
+    }
+}

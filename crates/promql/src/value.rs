@@ -1,0 +1,43 @@
+//! Results of an evaluation.
+
+use series::{Labels, Sample};
+
+use crate::storage::Series;
+
+/// Series with samples, ascending in time.
+pub type Matrix = Vec<Series>;
+
+/// What an instant query gives.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// One number at the evaluation's time.
+    Scalar(Sample),
+    /// A text.
+    String(String),
+    /// One sample a series. The order counts after `sort`, `topk` and their like.
+    Vector(Vec<(Labels, Sample)>),
+    /// Several samples a series.
+    Matrix(Matrix),
+}
+
+impl Value {
+    /// Prometheus's name of the kind: `scalar`, `string`, `vector` or `matrix`.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Scalar(_) => "scalar",
+            Self::String(_) => "string",
+            Self::Vector(_) => "vector",
+            Self::Matrix(_) => "matrix",
+        }
+    }
+}
+
+/// A result with what is worth knowing about it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Evaluated<T> {
+    /// The result.
+    pub value: T,
+    /// Remarks, each beginning with `PromQL warning: ` or `PromQL info: ` as in Prometheus.
+    pub annotations: Vec<String>,
+}
