@@ -1,11 +1,21 @@
 //! The inputs: what this host has to say. Each one turns its source into samples, check results
 //! and log records and gives them to the [`Intake`]; none knows of the buffer or the network.
 
+mod host;
+mod sheet;
+
+use std::path::Path;
+
 use futures_util::future::BoxFuture;
 
 use crate::config::Config;
 use crate::intake::Intake;
 use crate::schedule::Job;
+
+pub use host::HostMetrics;
+pub use sheet::Sheet;
+
+use host::HostJob;
 
 /// A listener or a tailer: runs until it is dropped. It handles its own errors (a taken port is
 /// logged and tried again), so it returns only where there is nothing left to do.
@@ -18,8 +28,12 @@ pub struct Listener {
 
 /// The jobs of this configuration: host metrics and checks. `--once` runs each of them once.
 #[must_use]
-pub fn jobs(_config: &Config, _intake: &Intake) -> Vec<Box<dyn Job>> {
-    Vec::new()
+pub fn jobs(config: &Config, intake: &Intake) -> Vec<Box<dyn Job>> {
+    let mut jobs: Vec<Box<dyn Job>> = Vec::new();
+    if config.host.enabled {
+        jobs.push(Box::new(HostJob::new(Path::new("/"), &config.host, intake)));
+    }
+    jobs
 }
 
 /// The listeners of this configuration: Graphite, log files.
