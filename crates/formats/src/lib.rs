@@ -15,6 +15,7 @@ mod lines;
 mod parsed;
 
 pub mod graphite;
+pub mod nagios;
 
 pub use lines::{LINE_BYTES_MAX, Line, LineSplitter};
 pub use parsed::{Parsed, REJECT_TEXT_CHARS_MAX, REJECTS_SHOWN_MAX, Reject, Rejects};
