@@ -1,1 +1,21 @@
-//! blocks
+//! Blocks: immutable objects of joined samples, and the manifest items that tell of them.
+//!
+//! Bytes in, bytes out. Nothing here knows where a block is stored, who reads it or what time it
+//! is; everything is a function of the *set* of samples and notes it is given, so any order and any
+//! number of deliveries ends in the same state.
+
+mod compact;
+mod join;
+mod layout;
+mod ledger;
+mod manifest;
+mod reader;
+mod sources;
+
+pub use compact::{CompactError, PackNotes, Packed, compact, pack};
+pub use join::{Block, Joined, join, join_counted, split_by_window};
+pub use layout::{BlockError, INDEX_BYTES_MAX, PAGE_BYTES, PAGE_BYTES_MAX, block_name};
+pub use ledger::{Ledger, SourceLedger};
+pub use manifest::{Level, MANIFEST_BYTES_MAX, ManifestError, ManifestItem, live, orphans};
+pub use reader::{BlockReader, SeriesEntry};
+pub use sources::{BATCHES_PER_ITEM_MAX, BatchNote, RunNote, SourceNote, join_counters, join_sources};

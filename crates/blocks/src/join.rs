@@ -1,0 +1,171 @@
+//! The set join, on which everything that is stored rests.
+//!
+//! # Notation
+//! A sample is `s@t=v`: series `s` at millisecond `t` has value `v`. Its identity is `s@t`. A block
+//! is a finite map from identities to values. `A ⊔ B` has the identities of both; where both have
+//! one, it keeps `winner(a, b)` (a number beats a stale marker, else the greater by IEEE total order).
+//!
+//! # A trace
+//! ```text
+//! A            = { x@10=1  x@20=2          }
+//! B            = {         x@20=5  y@10=7  }
+//! A ⊔ B        = { x@10=1  x@20=5  y@10=7  }      one sample superseded
+//! (A ⊔ B) ⊔ B  = { x@10=1  x@20=5  y@10=7  }      B delivered again: nothing changes
+//! ```
+//!
+//! # Laws
+//! * associative: `(A ⊔ B) ⊔ C = A ⊔ (B ⊔ C)`: deliveries may be grouped into any invocations.
+//! * commutative: `A ⊔ B = B ⊔ A`: they may come in any order.
+//! * idempotent: `A ⊔ A = A`: they may come any number of times.
+//!
+//! They hold because `winner` is the greater of two in a total order. What is *not* a function of
+//! the set is how many samples lost ([`Joined::superseded`]): it counts what came in. Whoever wants
+//! to add such counts up gives each batch to the join once (see `sources.rs`).
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use series::{Labels, Sample, Timestamp, Window, winner};
+use wire::SeriesColumn;
+
+/// A set of identified samples: columns sorted by labels, each label set once, none empty; within
+/// a column samples sorted by time, each time once.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Block {
+    columns: Vec<SeriesColumn>,
+}
+
+/// A join that also says how many samples lost.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Joined {
+    /// The set.
+    pub block: Block,
+    /// Samples that came in, less those of the set.
+    pub superseded: u64,
+}
+
+/// Joins columns in any order: the same series may come any number of times, samples in any order.
+/// A block's columns ([`Block::into_columns`]) are columns like any others.
+#[must_use]
+pub fn join(columns: impl IntoIterator<Item = SeriesColumn>) -> Block {
+    join_counted(columns).block
+}
+
+/// As [`join`], with the number of samples that lost.
+#[must_use]
+pub fn join_counted(columns: impl IntoIterator<Item = SeriesColumn>) -> Joined {
+    let mut by_labels: BTreeMap<Labels, Vec<Sample>> = BTreeMap::new();
+    let mut came_in = 0_u64;
+    for column in columns {
+        came_in += column.samples.len() as u64;
+        match by_labels.entry(column.labels) {
+            Entry::Vacant(entry) => {
+                entry.insert(column.samples);
+            }
+            Entry::Occupied(mut entry) => entry.get_mut().extend(column.samples),
+        }
+    }
+    let mut columns = Vec::with_capacity(by_labels.len());
+    for (labels, mut samples) in by_labels {
+        normalize(&mut samples);
+        if !samples.is_empty() {
+            columns.push(SeriesColumn { labels, samples });
+        }
+    }
+    let block = Block { columns };
+    Joined { superseded: came_in - block.samples(), block }
+}
+
+/// Sorts by time and keeps the winner of each time.
+fn normalize(samples: &mut Vec<Sample>) {
+    if samples.is_sorted_by(|a, b| a.at < b.at) {
+        return;
+    }
+    samples.sort_by_key(|sample| sample.at);
+    samples.dedup_by(|next, kept| {
+        let same = next.at == kept.at;
+        if same {
+            kept.value = winner(kept.value, next.value);
+        }
+        same
+    });
+}
+
+impl Block {
+    /// The columns, sorted by labels.
+    #[must_use]
+    pub fn columns(&self) -> &[SeriesColumn] {
+        &self.columns
+    }
+
+    /// The columns, sorted by labels.
+    #[must_use]
+    pub fn into_columns(self) -> Vec<SeriesColumn> {
+        self.columns
+    }
+
+    /// Joins two sets.
+    #[must_use]
+    pub fn joined_with(self, other: Self) -> Self {
+        join(self.columns.into_iter().chain(other.columns))
+    }
+
+    /// The column of one series.
+    #[must_use]
+    pub fn column(&self, labels: &Labels) -> Option<&SeriesColumn> {
+        let index = self.columns.binary_search_by(|column| column.labels.cmp(labels)).ok()?;
+        self.columns.get(index)
+    }
+
+    /// How many samples it holds.
+    #[must_use]
+    pub fn samples(&self) -> u64 {
+        self.columns.iter().map(|column| column.samples.len() as u64).sum()
+    }
+
+    /// How many series it holds.
+    #[must_use]
+    pub fn series(&self) -> u64 {
+        self.columns.len() as u64
+    }
+
+    /// Whether it holds nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.columns.is_empty()
+    }
+
+    /// Time of the earliest sample.
+    #[must_use]
+    pub fn min_time(&self) -> Option<Timestamp> {
+        self.columns.iter().filter_map(|column| column.samples.first()).map(|sample| sample.at).min()
+    }
+
+    /// Time of the latest sample.
+    #[must_use]
+    pub fn max_time(&self) -> Option<Timestamp> {
+        self.columns.iter().filter_map(|column| column.samples.last()).map(|sample| sample.at).max()
+    }
+}
+
+/// Cuts columns into windows of `width_ms`. Columns keep their order within a window, and samples
+/// theirs within a column; nothing is joined.
+#[must_use]
+pub fn split_by_window(
+    columns: impl IntoIterator<Item = SeriesColumn>,
+    width_ms: i64,
+) -> BTreeMap<Window, Vec<SeriesColumn>> {
+    let mut windows: BTreeMap<Window, Vec<SeriesColumn>> = BTreeMap::new();
+    for SeriesColumn { labels, samples } in columns {
+        let mut rest = samples.as_slice();
+        while let Some(first) = rest.first() {
+            let window = Window::around(first.at, width_ms);
+            let inside = rest.iter().take_while(|sample| window.contains(sample.at)).count();
+            // At the very end of time a window does not hold its own start: take one at least.
+            let (taken, left) = rest.split_at(inside.max(1));
+            windows.entry(window).or_default().push(SeriesColumn { labels: labels.clone(), samples: taken.to_vec() });
+            rest = left;
+        }
+    }
+    windows
+}

@@ -1,0 +1,220 @@
+//! The bytes of a block. Same set, same bytes: nothing but the samples goes into them.
+//!
+//! ```text
+//! block   "DWb1" | u32 bytes of the index (little endian) | index | page | page | …
+//! index   zstd of:
+//!           zz(min time) | zz(max time) | varint samples                            (0, 0, 0 if empty)
+//!           varint strings | strings × (varint bytes | text)              in order of first mention
+//!           varint pages   | pages × (varint bytes | varint bytes before zstd | varint series)
+//!           series × (varint labels | labels × (varint name | varint value) | varint samples)
+//! page    zstd of:
+//!           varint times  | times × (varint bytes | timestamp column)               each column once
+//!           series × (varint index of its times | varint bytes | value column)
+//! ```
+//! Varints, zz and columns are those of `wire::columns`. Series stand in the order of their labels,
+//! and the index counts them through the pages, so that one series is read by decompressing the
+//! index and one page. A page is closed once it has [`PAGE_BYTES`] before compression.
+//!
+//! A block's name is the first 128 bits of BLAKE3 over its bytes: a damaged block is told by its name.
+
+use std::collections::HashMap;
+use std::io::Read;
+
+use bytes::Bytes;
+use wire::SeriesColumn;
+use wire::columns::{ColumnError, encode_timestamps, encode_values, put_varint, put_zigzag};
+
+use crate::join::Block;
+
+/// First bytes of a block, the version in them.
+pub(crate) const MAGIC: [u8; 4] = *b"DWb1";
+/// Bytes at which a page is closed, before compression.
+pub const PAGE_BYTES: usize = 32 * 1024;
+/// Bytes of one page before compression. A window of 10 min has at most 600,000 times, so that no
+/// column of one comes near; a page holds one column at least.
+pub const PAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Bytes of the index before compression.
+pub const INDEX_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// Why bytes are not a block.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BlockError {
+    #[error("the bytes do not start as a block of version 1 does")]
+    NotABlock,
+    #[error("the block ends early: {what}")]
+    Truncated { what: &'static str },
+    #[error("{what} is not zstd, or has another size than the index says")]
+    Zstd { what: &'static str },
+    #[error("{what} would have {bytes} bytes, at most {max} are allowed")]
+    TooLarge { what: &'static str, bytes: u64, max: usize },
+    #[error("{what}: {error}")]
+    Column { what: &'static str, error: ColumnError },
+    #[error("series {index}: {what}")]
+    Series { index: usize, what: String },
+    #[error("the block has no series {index}")]
+    NoSuchSeries { index: usize },
+}
+
+/// The name of a block: 32 hexadecimal digits, a function of its bytes.
+#[must_use]
+pub fn block_name(bytes: &[u8]) -> String {
+    let hex = blake3::hash(bytes).to_hex();
+    hex.as_str().chars().take(32).collect()
+}
+
+impl Block {
+    /// The block's bytes.
+    #[must_use]
+    pub fn encode(&self) -> Bytes {
+        let (pages, entries) = encode_pages(self.columns());
+        let index = compress(&encode_index(self, &entries));
+        let mut out = Vec::with_capacity(8 + index.len() + pages.len());
+        out.extend_from_slice(&MAGIC);
+        // An index is at most `INDEX_BYTES_MAX`, which is below 2^32.
+        out.extend_from_slice(&(index.len() as u32).to_le_bytes());
+        out.extend_from_slice(&index);
+        out.extend_from_slice(&pages);
+        out.into()
+    }
+}
+
+/// What the index says of one page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PageEntry {
+    pub(crate) bytes: usize,
+    pub(crate) plain_bytes: usize,
+    pub(crate) series: usize,
+}
+
+fn encode_pages(columns: &[SeriesColumn]) -> (Vec<u8>, Vec<PageEntry>) {
+    let (mut out, mut entries) = (Vec::new(), Vec::new());
+    let mut page = Page::default();
+    for column in columns {
+        page.push(column);
+        if page.bytes() >= PAGE_BYTES {
+            entries.push(page.close(&mut out));
+        }
+    }
+    if page.series > 0 {
+        entries.push(page.close(&mut out));
+    }
+    (out, entries)
+}
+
+/// A page while it grows.
+#[derive(Default)]
+struct Page {
+    times: Vec<u8>,
+    times_index: HashMap<Vec<u8>, u64>,
+    series_bytes: Vec<u8>,
+    series: usize,
+    column: Vec<u8>,
+}
+
+impl Page {
+    fn push(&mut self, column: &SeriesColumn) {
+        self.column.clear();
+        encode_timestamps(&mut self.column, column.samples.iter().map(|sample| sample.at));
+        let next = self.times_index.len() as u64;
+        let times = match self.times_index.get(&self.column) {
+            Some(index) => *index,
+            None => {
+                put_bytes(&mut self.times, &self.column);
+                self.times_index.insert(self.column.clone(), next);
+                next
+            }
+        };
+        put_varint(&mut self.series_bytes, times);
+        let values: Vec<f64> = column.samples.iter().map(|sample| sample.value).collect();
+        self.column.clear();
+        encode_values(&mut self.column, &values);
+        put_bytes(&mut self.series_bytes, &self.column);
+        self.series += 1;
+    }
+
+    fn bytes(&self) -> usize {
+        self.times.len() + self.series_bytes.len()
+    }
+
+    /// Writes the page to `out` and starts the next one.
+    fn close(&mut self, out: &mut Vec<u8>) -> PageEntry {
+        let page = std::mem::take(self);
+        let mut plain = Vec::with_capacity(page.bytes() + 4);
+        put_varint(&mut plain, page.times_index.len() as u64);
+        plain.extend_from_slice(&page.times);
+        plain.extend_from_slice(&page.series_bytes);
+        let packed = compress(&plain);
+        out.extend_from_slice(&packed);
+        PageEntry { bytes: packed.len(), plain_bytes: plain.len(), series: page.series }
+    }
+}
+
+fn encode_index(block: &Block, pages: &[PageEntry]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(block.columns().len() * 24 + 64);
+    put_zigzag(&mut out, block.min_time().map_or(0, |at| at.0));
+    put_zigzag(&mut out, block.max_time().map_or(0, |at| at.0));
+    put_varint(&mut out, block.samples());
+
+    let mut strings: Vec<&str> = Vec::new();
+    let mut string_index: HashMap<&str, u64> = HashMap::new();
+    let mut series = Vec::with_capacity(block.columns().len() * 16);
+    for column in block.columns() {
+        put_varint(&mut series, column.labels.len() as u64);
+        for text in column.labels.iter().flat_map(|(name, value)| [name, value]) {
+            let index = *string_index.entry(text).or_insert_with(|| {
+                strings.push(text);
+                (strings.len() - 1) as u64
+            });
+            put_varint(&mut series, index);
+        }
+        put_varint(&mut series, column.samples.len() as u64);
+    }
+
+    put_varint(&mut out, strings.len() as u64);
+    for text in strings {
+        put_bytes(&mut out, text.as_bytes());
+    }
+    put_varint(&mut out, pages.len() as u64);
+    for page in pages {
+        for number in [page.bytes, page.plain_bytes, page.series] {
+            put_varint(&mut out, number as u64);
+        }
+    }
+    out.extend_from_slice(&series);
+    out
+}
+
+fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    put_varint(out, bytes.len() as u64);
+    out.extend_from_slice(bytes);
+}
+
+fn compress(bytes: &[u8]) -> Vec<u8> {
+    // The only error of compressing from memory into memory is running out of memory.
+    zstd::bulk::compress(bytes, 3).unwrap_or_default()
+}
+
+/// Decompresses to exactly `plain_bytes`, or to at most `max` where it is not known. Memory grows
+/// with what really comes out.
+pub(crate) fn decompress(
+    bytes: &[u8],
+    plain_bytes: Option<usize>,
+    max: usize,
+    what: &'static str,
+) -> Result<Vec<u8>, BlockError> {
+    let limit = plain_bytes.unwrap_or(max);
+    if limit > max {
+        return Err(BlockError::TooLarge { what, bytes: limit as u64, max });
+    }
+    let not_zstd = |_| BlockError::Zstd { what };
+    let decoder = zstd::stream::read::Decoder::with_buffer(bytes).map_err(not_zstd)?;
+    let mut out = Vec::new();
+    decoder.take(limit as u64 + 1).read_to_end(&mut out).map_err(not_zstd)?;
+    if out.len() > max {
+        return Err(BlockError::TooLarge { what, bytes: out.len() as u64, max });
+    }
+    if plain_bytes.is_some_and(|expected| expected != out.len()) {
+        return Err(BlockError::Zstd { what });
+    }
+    Ok(out)
+}

@@ -1,0 +1,163 @@
+//! The conservation law, measured: for each source
+//! `generated = stored + superseded + rejected + evicted + buffered + missing`, where `missing` is
+//! what the source was told to forget and nothing here knows of; it must be 0.
+//!
+//! Everything is counted from the *set* of `(source, epoch, seq, window)` in the items' notes, and
+//! from the newest ledger of each of the source's epochs. Nothing is incremented: a batch that was
+//! delivered again, alone or among other batches, changes nothing.
+//!
+//! Superseded samples are known for each item by itself. Where a window is not compacted yet, those
+//! that lost to a sample in *another* item are not known and count as stored; and where items
+//! overlap (a redelivery among other batches), only one of them is believed. So until compaction
+//! `superseded` may be too low, never too high; their sum with `stored` is always exact.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use series::{Epoch, SourceName, Timestamp};
+use wire::Counters;
+
+use crate::manifest::ManifestItem;
+use crate::sources::{NoteKey, NoteSet, RunNote, SourceNote, join_counters};
+
+/// One source's ledger, in samples (and in lines where no sample could be read).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SourceLedger {
+    /// Came into being.
+    pub generated: u64,
+    /// Are in the set of identified samples.
+    pub stored: u64,
+    /// Lost to another sample of the same identity.
+    pub superseded: u64,
+    /// Are still with the source.
+    pub buffered: u64,
+    /// Fell out of the source's full buffer and never arrived.
+    pub evicted: u64,
+    /// Were refused, by the source or here, by reason.
+    pub rejected: BTreeMap<String, u64>,
+    /// Were acknowledged, and are not known here. Must be 0.
+    pub missing: u64,
+    /// When it was last heard.
+    pub last_seen: Timestamp,
+    /// The process that spoke for it last.
+    pub run: Option<RunNote>,
+    /// Whether it keeps a ledger of its own, as agents do.
+    pub is_agent: bool,
+}
+
+/// The ledgers of all sources.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ledger {
+    /// By source.
+    pub sources: BTreeMap<SourceName, SourceLedger>,
+}
+
+impl Ledger {
+    /// Counts from a set of items. Items that another one replaces are left out; their notes
+    /// stand in that other one.
+    #[must_use]
+    pub fn join<'a>(items: impl IntoIterator<Item = &'a ManifestItem>) -> Self {
+        let items: Vec<&ManifestItem> = items.into_iter().collect();
+        let replaced: BTreeSet<&str> = items.iter().flat_map(|item| item.replaces.iter().map(String::as_str)).collect();
+        let mut by_source: BTreeMap<&SourceName, Vec<(String, &SourceNote)>> = BTreeMap::new();
+        for item in items {
+            let id = item.id();
+            if !replaced.contains(id.as_str()) {
+                for note in &item.sources {
+                    by_source.entry(&note.source).or_default().push((id.clone(), note));
+                }
+            }
+        }
+        let count = |(source, notes): (&SourceName, Vec<_>)| (source.clone(), count_source(notes));
+        Self { sources: by_source.into_iter().map(count).collect() }
+    }
+}
+
+impl SourceLedger {
+    /// All that was refused.
+    #[must_use]
+    pub fn rejected_count(&self) -> u64 {
+        self.rejected.values().copied().fold(0, u64::saturating_add)
+    }
+
+    /// Whether the law holds.
+    #[must_use]
+    pub fn is_conserved(&self) -> bool {
+        let parts = [self.stored, self.superseded, self.rejected_count(), self.evicted, self.buffered];
+        self.missing == 0 && parts.into_iter().fold(0, u64::saturating_add) == self.generated
+    }
+}
+
+fn count_source(notes: Vec<(String, &SourceNote)>) -> SourceLedger {
+    let mut ledger = SourceLedger::default();
+    let mut counters: BTreeMap<Epoch, Counters> = BTreeMap::new();
+    ledger.last_seen = Timestamp(i64::MIN);
+    for (_, note) in &notes {
+        ledger.last_seen = ledger.last_seen.max(note.last_seen);
+        ledger.run = ledger.run.take().max(note.run.clone());
+        for (epoch, told) in &note.counters {
+            let newest = match counters.remove(epoch) {
+                Some(known) => join_counters(known, told.clone()),
+                None => told.clone(),
+            };
+            counters.insert(*epoch, newest);
+        }
+    }
+    let (set, superseded) = distinct(notes);
+
+    let mut arrived: BTreeMap<Epoch, u64> = BTreeMap::new();
+    let mut samples = 0;
+    for ((epoch, _, _), facts) in &set.0 {
+        samples += facts.samples;
+        let refused: u64 = facts.rejected.values().sum();
+        *arrived.entry(*epoch).or_default() += facts.samples + refused;
+        add_reasons(&mut ledger.rejected, &facts.rejected);
+    }
+    ledger.superseded = superseded.min(samples);
+    ledger.stored = samples - ledger.superseded;
+    ledger.is_agent = !counters.is_empty();
+    for epoch in arrived.keys().chain(counters.keys()).collect::<BTreeSet<_>>() {
+        let told = counters.get(epoch).cloned().unwrap_or_default();
+        balance(&mut ledger, &told, arrived.get(epoch).copied().unwrap_or(0));
+    }
+    ledger
+}
+
+/// The union of the notes, and the superseded samples of items that do not overlap. Items with
+/// more batches come first: a compacted one before what was delivered again after it.
+fn distinct(notes: Vec<(String, &SourceNote)>) -> (NoteSet, u64) {
+    let mut sets: Vec<(NoteSet, String, u64)> =
+        notes.into_iter().map(|(id, note)| (NoteSet::from_notes(&note.notes), id, note.superseded)).collect();
+    sets.sort_by(|a, b| b.0.0.len().cmp(&a.0.0.len()).then_with(|| a.1.cmp(&b.1)));
+    let mut union = NoteSet::default();
+    let mut superseded = 0;
+    for (set, _, lost) in sets {
+        let overlaps = |key: &NoteKey| union.0.get(key).is_some_and(|facts| facts.samples > 0);
+        if !set.0.keys().any(overlaps) {
+            superseded += lost;
+        }
+        union.extend(&set.into_notes());
+    }
+    (union, superseded)
+}
+
+/// Adds one epoch. What arrived is certain; the source's own numbers may be older than that, and
+/// count a sample as buffered or evicted although it arrived (its ack was lost).
+fn balance(ledger: &mut SourceLedger, told: &Counters, arrived: u64) {
+    let refused = told.rejected.values().copied().fold(0, u64::saturating_add);
+    let generated = told.generated.max(arrived.saturating_add(refused));
+    let open = generated - arrived - refused;
+    let evicted = told.evicted.min(open);
+    let buffered = told.buffered.min(open - evicted);
+    ledger.generated += generated;
+    ledger.evicted += evicted;
+    ledger.buffered += buffered;
+    ledger.missing += open - evicted - buffered;
+    add_reasons(&mut ledger.rejected, &told.rejected);
+}
+
+fn add_reasons(sum: &mut BTreeMap<String, u64>, more: &BTreeMap<String, u64>) {
+    for (reason, count) in more {
+        let known = sum.entry(reason.clone()).or_default();
+        *known = known.saturating_add(*count);
+    }
+}

@@ -1,0 +1,158 @@
+//! The manifest item: what is known of a block without opening it. An item without a block carries
+//! only notes (heartbeats).
+//!
+//! A flip from inputs to a compacted block is one write of the new item, which lists the inputs in
+//! `replaces`; readers drop what is listed by any item that they see.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+use series::{Timestamp, Window};
+
+use crate::layout::block_name;
+use crate::sources::{BATCHES_PER_ITEM_MAX, SourceNote, check_batches};
+
+/// Bytes of an item's JSON (the table's limit).
+pub const MANIFEST_BYTES_MAX: usize = 300_000;
+
+/// How far a block is compacted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    /// One invocation's samples of the current or previous 10 min window.
+    Fresh,
+    /// Everything of one closed 10 min window.
+    Ten,
+    /// One invocation's samples of older windows.
+    Late,
+}
+
+impl Level {
+    /// Its name in keys.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Fresh => "fresh",
+            Self::Ten => "ten",
+            Self::Late => "late",
+        }
+    }
+}
+
+/// One item of the manifest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManifestItem {
+    /// The block's name; `None` where there are only notes.
+    pub name: Option<String>,
+    /// How far it is compacted.
+    pub level: Level,
+    /// The 10 min window; of a late block that of its earliest sample.
+    pub window: Window,
+    /// Time of the earliest sample; the window's start where there is none.
+    pub min_time: Timestamp,
+    /// Time of the latest sample; the window's start where there is none.
+    pub max_time: Timestamp,
+    /// The block's bytes.
+    pub bytes: u64,
+    /// The block's samples.
+    pub samples: u64,
+    /// The block's series.
+    pub series: u64,
+    /// Whose samples they are, sorted by source.
+    pub sources: Vec<SourceNote>,
+    /// The [`ManifestItem::id`]s of items that this one stands for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replaces: Vec<String>,
+    /// The stream was read up to this time of arrival when the block was made.
+    pub arrived_through: Timestamp,
+}
+
+/// Why a manifest item could not be written or read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ManifestError {
+    #[error("the manifest item has {bytes} bytes, at most {MANIFEST_BYTES_MAX} are allowed")]
+    TooLong { bytes: usize },
+    #[error("the manifest item is not valid: {what}")]
+    Json { what: String },
+    #[error("the manifest item speaks of {batches} batches, at most {BATCHES_PER_ITEM_MAX} are allowed")]
+    TooManyBatches { batches: u64 },
+}
+
+impl ManifestItem {
+    /// An item without a block.
+    #[must_use]
+    pub fn notes_only(window: Window, sources: Vec<SourceNote>, arrived_through: Timestamp) -> Self {
+        Self {
+            name: None,
+            level: Level::Fresh,
+            window,
+            min_time: window.start,
+            max_time: window.start,
+            bytes: 0,
+            samples: 0,
+            series: 0,
+            sources,
+            replaces: Vec::new(),
+            arrived_through,
+        }
+    }
+
+    /// Names the item: the block's name (`notes` where there is none) and a hash of the item. Two
+    /// items may tell of one block: the same samples, brought by other batches.
+    #[must_use]
+    pub fn id(&self) -> String {
+        let hash = block_name(&serde_json::to_vec(self).unwrap_or_default());
+        format!("{}-{}", self.name.as_deref().unwrap_or("notes"), hash.get(..16).unwrap_or_default())
+    }
+
+    /// The item's place in the manifest: level, window start (ms, 20 digits, times before 1970
+    /// as 0), id.
+    #[must_use]
+    pub fn sort_key(&self) -> String {
+        format!("{}/{:020}/{}", self.level.as_str(), self.window.start.0.max(0), self.id())
+    }
+
+    /// The item's JSON.
+    pub fn encode(&self) -> Result<Vec<u8>, ManifestError> {
+        let bytes = serde_json::to_vec(self).map_err(|error| ManifestError::Json { what: error.to_string() })?;
+        if bytes.len() > MANIFEST_BYTES_MAX {
+            return Err(ManifestError::TooLong { bytes: bytes.len() });
+        }
+        check_batches(&self.sources)?;
+        Ok(bytes)
+    }
+
+    /// Reads an item's JSON.
+    pub fn decode(bytes: &[u8]) -> Result<Self, ManifestError> {
+        if bytes.len() > MANIFEST_BYTES_MAX {
+            return Err(ManifestError::TooLong { bytes: bytes.len() });
+        }
+        let item: Self =
+            serde_json::from_slice(bytes).map_err(|error| ManifestError::Json { what: error.to_string() })?;
+        check_batches(&item.sources)?;
+        Ok(item)
+    }
+
+    /// Whether the block may hold samples of the closed stretch `[from, to]`.
+    #[must_use]
+    pub fn overlaps(&self, from: Timestamp, to: Timestamp) -> bool {
+        self.samples > 0 && self.min_time <= to && self.max_time >= from
+    }
+}
+
+/// The items that count: those that no other one replaces.
+#[must_use]
+pub fn live(items: &[ManifestItem]) -> Vec<&ManifestItem> {
+    let replaced: BTreeSet<&str> = items.iter().flat_map(|item| item.replaces.iter().map(String::as_str)).collect();
+    items.iter().filter(|item| !replaced.contains(item.id().as_str())).collect()
+}
+
+/// Names of blocks of which only replaced items tell: these may be deleted. A replaced item's
+/// block may not, where a live item tells of the very same block.
+#[must_use]
+pub fn orphans(items: &[ManifestItem]) -> BTreeSet<&str> {
+    fn names<'a>(items: impl IntoIterator<Item = &'a ManifestItem>) -> BTreeSet<&'a str> {
+        items.into_iter().filter_map(|item| item.name.as_deref()).collect()
+    }
+    &names(items) - &names(live(items))
+}
