@@ -24,11 +24,12 @@ pub use push::{ConnectionId, PUSH_BYTES_MAX, Push, Pushed};
 pub use series::{Lane, SourceName, TenantId, Timestamp};
 pub use stream::{Accepted, Delivered, RECORD_BYTES_MAX, RECORDS_PER_PUT_MAX, Stream, StreamRecord};
 pub use table::{
-    Condition, GotMany, ITEM_BYTES_MAX, Item, Key, Page, Partition, Table, WRITES_AT_ONCE_MAX, Write, Written,
-    WrittenAll,
+    Condition, GotMany, ITEM_BYTES_MAX, Item, Key, Page, Partition, SORT_BYTES_MAX, Table, WRITE_ALL_BYTES_MAX,
+    WRITES_AT_ONCE_MAX, Write, Written, WrittenAll,
 };
 pub use timer::{Timer, Wake};
 pub use topic::{Delivery, Destination, Message, Topic};
+pub use wire::segment;
 
 /// Every port that the pipeline uses, built once by whoever chooses the adapters.
 #[derive(Clone)]

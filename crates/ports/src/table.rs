@@ -13,6 +13,10 @@ use crate::PortError;
 pub const ITEM_BYTES_MAX: usize = 300_000;
 /// Items of one all-or-nothing write, and of one batch call.
 pub const WRITES_AT_ONCE_MAX: usize = 100;
+/// Bytes of all values of one all-or-nothing write (DynamoDB: 4 MB).
+pub const WRITE_ALL_BYTES_MAX: usize = 3_900_000;
+/// Bytes of a key's sort text (DynamoDB: 1,024 for the sort key).
+pub const SORT_BYTES_MAX: usize = 1_000;
 
 /// A family of items that are read together, in the order of their `sort` text.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -1,0 +1,1 @@
+//! Tests of `sim_disk.rs`.
