@@ -1,6 +1,7 @@
 //! The inputs: what this host has to say. Each one turns its source into samples, check results
 //! and log records and gives them to the [`Intake`]; none knows of the buffer or the network.
 
+mod checks;
 mod host;
 mod sheet;
 
@@ -15,6 +16,7 @@ use crate::schedule::Job;
 pub use host::HostMetrics;
 pub use sheet::Sheet;
 
+use checks::CheckJob;
 use host::HostJob;
 
 /// A listener or a tailer: runs until it is dropped. It handles its own errors (a taken port is
@@ -33,6 +35,7 @@ pub fn jobs(config: &Config, intake: &Intake) -> Vec<Box<dyn Job>> {
     if config.host.enabled {
         jobs.push(Box::new(HostJob::new(Path::new("/"), &config.host, intake)));
     }
+    jobs.extend(config.checks.iter().map(|check| Box::new(CheckJob::new(check, intake)) as Box<dyn Job>));
     jobs
 }
 
