@@ -1,0 +1,122 @@
+/** Shapes of the HTTP API and of the page's websocket frames, as the contract words them. */
+
+export type Labels = Readonly<Record<string, string>>;
+
+/** Milliseconds since the epoch, and a value. */
+export type Point = readonly [ms: number, value: number];
+
+export interface SeriesPoints {
+  labels: Labels;
+  points: Point[];
+}
+
+export interface Counters {
+  generated: number;
+  stored: number;
+  superseded: number;
+  buffered: number;
+  evicted: number;
+  rejected: Record<string, number>;
+}
+
+/** A second live agent that uses a source's name and was refused. */
+export interface Conflict {
+  host: string;
+  run_id: string;
+  at_ms: number;
+  text: string;
+}
+
+export interface Source {
+  name: string;
+  kind: string;
+  present: boolean;
+  last_seen_ms: number;
+  counters: Counters;
+  conflict?: Conflict | null;
+}
+
+export interface PerfItem {
+  label: string;
+  value: number | null;
+  unit: string;
+  warn: string;
+  crit: string;
+  min: number | null;
+  max: number | null;
+}
+
+export interface Check {
+  source: string;
+  check: string;
+  status: number;
+  hard: boolean;
+  state_since_ms: number;
+  at_ms?: number;
+  text: string;
+  perfdata?: PerfItem[];
+}
+
+export interface Alert {
+  labels: Labels;
+  annotations: Labels;
+  state: string;
+  activeAt: string;
+  value: string;
+}
+
+export interface Receiver {
+  name: string;
+  to: string;
+  delivered: boolean;
+  answer: string;
+  at_ms: number;
+}
+
+export interface Pager {
+  connected: boolean;
+  receivers: Receiver[];
+}
+
+export interface Rule {
+  name: string;
+  type: string;
+  query: string;
+  duration?: number;
+  labels?: Labels;
+  annotations?: Labels;
+  health?: string;
+  lastError?: string;
+  state?: string;
+}
+
+export interface RuleGroup {
+  name: string;
+  file: string;
+  interval: number;
+  rules: Rule[];
+}
+
+export interface Ticket {
+  ticket: string;
+  ws_url: string;
+  expires_at_ms: number;
+}
+
+/** A series as a frame carries it: values are text, as in Prometheus's API. */
+export interface WatchedSeries {
+  labels: Labels;
+  points: [number, string][];
+}
+
+export type PageFrame =
+  | { kind: "samples"; id: string; series: WatchedSeries[] }
+  | { kind: "checks"; checks: Check[] }
+  | { kind: "alerts"; alerts: Alert[] }
+  | { kind: "gone"; sources: string[] }
+  | { kind: "error"; id: string; text: string };
+
+export type BrowserFrame =
+  | { action: "subscribe"; id: string; match: string[] }
+  | { action: "unsubscribe"; id: string }
+  | { action: "ping" };

@@ -1,0 +1,60 @@
+/** One alert: what, where, since when, what its rule says about it. */
+import type { Alert } from "../api/types";
+import { formatRoute } from "../page/route";
+import { alertSource } from "../store/derive";
+import { For } from "./Ago";
+import { AlertBadge } from "./Badge";
+
+const SAID_ELSEWHERE = new Set(["alertname", "source", "instance", "__name__"]);
+
+export function AlertCard({ alert }: { alert: Alert }) {
+  const { labels, annotations } = alert;
+  const source = alertSource(alert);
+  const text = annotations.summary ?? annotations.description ?? annotations.message;
+  const more = annotations.summary ? annotations.description : undefined;
+  const runbook = annotations.runbook_url ?? annotations.runbook;
+  const sinceMs = Date.parse(alert.activeAt);
+  return (
+    <li class={`card alert ${alert.state === "firing" ? "firing" : "pending"}`} data-alert={labels.alertname}>
+      <AlertBadge state={alert.state} />
+      <div class="what">
+        <span class="name">{labels.alertname ?? "alert without a name"}</span>
+        {source !== null && (
+          <a href={formatRoute("source", source)} class="nowrap">
+            {source}
+          </a>
+        )}
+      </div>
+      <span class="since soft small">
+        <For sinceMs={sinceMs} />
+      </span>
+      {text && <p class="text">{text}</p>}
+      {more && <p class="text soft small">{more}</p>}
+      <p class="tags">
+        <span class="tag">value {shortValue(alert.value)}</span>
+        {Object.entries(labels)
+          .filter(([name]) => !SAID_ELSEWHERE.has(name))
+          .map(([name, value]) => (
+            <span class="tag" key={name}>
+              {name}={value}
+            </span>
+          ))}
+        {runbook && isWebLink(runbook) && (
+          <a class="small" href={runbook} rel="noreferrer noopener" target="_blank">
+            Runbook
+          </a>
+        )}
+      </p>
+    </li>
+  );
+}
+
+/** Annotations are written by whoever writes rules; only web addresses become links. */
+export function isWebLink(text: string): boolean {
+  return /^https?:\/\//i.test(text);
+}
+
+function shortValue(text: string): string {
+  const value = Number(text);
+  return Number.isFinite(value) ? String(Number(value.toPrecision(5))) : text;
+}

@@ -1,0 +1,90 @@
+/** Check results, worst first; each opens to its whole output and performance data. */
+import type { Check, PerfItem } from "../api/types";
+import { formatRoute } from "../page/route";
+import { For, Ago } from "./Ago";
+import { StatusBadge } from "./Badge";
+
+export function CheckList({ checks, withSource }: { checks: Check[]; withSource: boolean }) {
+  return (
+    <ul class="card checks">
+      {checks.map((check) => (
+        <li key={`${check.source}\n${check.check}`} class="check-item">
+          <CheckRow check={check} withSource={withSource} />
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+function CheckRow({ check, withSource }: { check: Check; withSource: boolean }) {
+  const first = check.text.split("\n", 1)[0] ?? "";
+  return (
+    <details class="check" data-check={check.check}>
+      <summary>
+        <span>
+          <StatusBadge status={check.status} />
+        </span>
+        <span class="name">
+          {withSource && <span class="soft">{check.source} / </span>}
+          {check.check}
+        </span>
+        <span class="text">{first}</span>
+        <span class="since">
+          {!check.hard && <span class="soft">soft · </span>}
+          <For sinceMs={check.state_since_ms} />
+        </span>
+      </summary>
+      <div class="more">
+        <pre class="output">{check.text || "(no output)"}</pre>
+        <p class="small soft">
+          {check.hard ? "The state is hard." : "The state is soft: fewer runs in a row than `attempts` asks for."}
+          {check.at_ms !== undefined && (
+            <>
+              {" Last result "}
+              <Ago atMs={check.at_ms} />.
+            </>
+          )}
+          {withSource && (
+            <>
+              {" "}
+              <a href={formatRoute("source", check.source)}>Graphs of {check.source}</a>
+            </>
+          )}
+        </p>
+        {check.perfdata && check.perfdata.length > 0 && <Perfdata items={check.perfdata} />}
+      </div>
+    </details>
+  );
+}
+
+function Perfdata({ items }: { items: PerfItem[] }) {
+  const bound = (value: number | null): string => (value === null ? "" : String(value));
+  return (
+    <div class="scroll" tabIndex={0} role="region" aria-label="Performance data">
+      <table>
+        <thead>
+          <tr>
+            <th scope="col">value of</th>
+            <th scope="col" class="number">now</th>
+            <th scope="col">warning</th>
+            <th scope="col">critical</th>
+            <th scope="col" class="number">min</th>
+            <th scope="col" class="number">max</th>
+          </tr>
+        </thead>
+        <tbody>
+          {items.map((item) => (
+            <tr key={item.label}>
+              <th scope="row">{item.label}</th>
+              <td class="number">{item.value === null ? "unknown" : `${item.value}${item.unit}`}</td>
+              <td>{item.warn}</td>
+              <td>{item.crit}</td>
+              <td class="number">{bound(item.min)}</td>
+              <td class="number">{bound(item.max)}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}

@@ -1,0 +1,58 @@
+/** Where every sample of a source went. The sum is shown, so that a hole would be seen. */
+import type { Counters } from "../api/types";
+import { formatCount } from "../format/units";
+import { inFlight, rejectedTotal } from "../store/derive";
+
+const MEANING: readonly [keyof Omit<Counters, "rejected" | "generated">, string][] = [
+  ["stored", "kept and queryable"],
+  ["superseded", "same series and time as another sample, which won"],
+  ["buffered", "in the source's buffer, not acknowledged yet"],
+  ["evicted", "thrown out of the source's full buffer: lost"],
+];
+
+export function Ledger({ counters }: { counters: Counters }) {
+  const rejected = Object.entries(counters.rejected ?? {}).sort((a, b) => b[1] - a[1]);
+  const rest = inFlight(counters);
+  return (
+    <div class="scroll" tabIndex={0} role="region" aria-label="Ledger">
+      <table>
+        <thead>
+          <tr>
+            <th scope="col">samples</th>
+            <th scope="col" class="number">count</th>
+            <th scope="col">meaning</th>
+          </tr>
+        </thead>
+        <tbody>
+          <Row name="generated" count={counters.generated} meaning="came into being at the source" />
+          {MEANING.map(([name, meaning]) => (
+            <Row key={name} name={name} count={counters[name]} meaning={meaning} />
+          ))}
+          <Row name="rejected" count={rejectedTotal(counters)} meaning={rejected.length === 0 ? "refused, with a reason" : "refused, by reason:"} />
+          {rejected.map(([reason, count]) => (
+            <Row key={reason} name={`· ${reason}`} count={count} meaning="" />
+          ))}
+          <Row
+            name="on the way"
+            count={rest}
+            meaning={rest < 0 ? "more accounted for than reported; the source's next report settles it" : "generated, and none of the above yet"}
+          />
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+function Row({ name, count, meaning }: { name: string; count: number; meaning: string }) {
+  return (
+    <tr>
+      <th scope="row" class="nowrap">
+        {name}
+      </th>
+      <td class="number" data-count={name}>
+        {formatCount(count)}
+      </td>
+      <td class="soft">{meaning}</td>
+    </tr>
+  );
+}

@@ -1,0 +1,35 @@
+/** Names and values of a graph's lines; a press hides or shows one. */
+import { formatValue, type Unit } from "../format/units";
+import { lastOf, type Line } from "../panels/panel";
+import { tolerance, valueAt } from "../data/points";
+import { COLOUR_SLOTS } from "./chartOptions";
+
+interface Props {
+  lines: Line[];
+  unit: Unit;
+  /** The time under the cursor; `null` shows the newest values. */
+  cursorMs: number | null;
+  hidden: ReadonlySet<string>;
+  onToggle: (name: string) => void;
+}
+
+export function Legend({ lines, unit, cursorMs, hidden, onToggle }: Props) {
+  return (
+    <ul class="legend">
+      {lines.map((line, i) => {
+        const value = cursorMs === null ? lastOf(line) : valueAt(line.points, cursorMs, tolerance(line.points));
+        return (
+          <li key={line.name}>
+            <button type="button" class="entry" aria-pressed={!hidden.has(line.name)} onClick={() => onToggle(line.name)} title={hidden.has(line.name) ? "Show this line" : "Hide this line"}>
+              <span class={`swatch c${i % COLOUR_SLOTS}`} />
+              <span class="name">{line.name}</span>
+              <span class="value" data-value={line.name}>
+                {formatValue(value, unit)}
+              </span>
+            </button>
+          </li>
+        );
+      })}
+    </ul>
+  );
+}
