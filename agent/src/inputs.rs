@@ -2,12 +2,14 @@
 //! and log records and gives them to the [`Intake`]; none knows of the buffer or the network.
 
 mod checks;
+mod graphite;
 mod host;
 mod sheet;
 
 use std::path::Path;
 
 use futures_util::future::BoxFuture;
+use series::Timestamp;
 
 use crate::config::Config;
 use crate::intake::Intake;
@@ -41,6 +43,26 @@ pub fn jobs(config: &Config, intake: &Intake) -> Vec<Box<dyn Job>> {
 
 /// The listeners of this configuration: Graphite, log files.
 #[must_use]
-pub fn listeners(_config: &Config, _intake: &Intake) -> Vec<Listener> {
-    Vec::new()
+pub fn listeners(config: &Config, intake: &Intake) -> Vec<Listener> {
+    for (section, address) in
+        [("graphite.pickle_listen", &config.graphite.pickle_listen), ("statsd.listen", &config.statsd.listen)]
+    {
+        if !address.is_empty() {
+            tracing::warn!(section, address, "this version of the agent does not have this listener yet");
+        }
+    }
+    let mut listeners = Vec::new();
+    if !config.graphite.listen.is_empty() {
+        listeners.push(graphite::listener(&config.graphite.listen, intake));
+    }
+    listeners
+}
+
+/// The time of a line that does not say when it was written.
+fn now() -> Timestamp {
+    #[expect(clippy::disallowed_methods, reason = "listeners are adapters: lines without a time get the present one")]
+    let now = std::time::SystemTime::now();
+    // A clock before 1970 or past the year 292 million is told as the nearest there is.
+    let since = now.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }

@@ -1,0 +1,147 @@
+use std::collections::BTreeMap;
+
+use series::SourceName;
+use tokio::io::AsyncWriteExt;
+
+use super::*;
+
+const LIMITS: Limits = Limits { connections: 8, idle: Duration::from_secs(60) };
+
+fn intake() -> Intake {
+    Intake::new(SourceName::new("web-1").expect("valid"), &BTreeMap::new(), Arc::default())
+}
+
+/// Takes out of the intake until `samples` and `rejected` came, at most ten seconds.
+async fn taken(intake: &Intake, samples: usize, rejected: u64) -> (BTreeMap<String, f64>, BTreeMap<String, u64>) {
+    let mut seen = (BTreeMap::new(), BTreeMap::new());
+    let waiting = async {
+        let mut count = 0;
+        while count < samples || seen.1.values().sum::<u64>() < rejected {
+            let pending = intake.take();
+            count += pending.samples;
+            for (labels, samples) in pending.series {
+                seen.0.insert(labels.to_string(), samples[samples.len() - 1].value);
+            }
+            for (reason, more) in pending.rejected {
+                *seen.1.entry(reason).or_default() += more;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(Duration::from_secs(10), waiting).await.ok();
+    seen
+}
+
+async fn tcp_server(limits: Limits) -> (SocketAddr, Intake) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
+    let (address, intake) = (listener.local_addr().expect("address"), intake());
+    let served = intake.clone();
+    tokio::spawn(async move { serve_tcp(&listener, limits, &served).await });
+    (address, intake)
+}
+
+#[tokio::test]
+async fn lines_cut_anywhere_tags_and_a_last_line_without_an_end() {
+    let (address, intake) = tcp_server(LIMITS).await;
+    let mut sender = TcpStream::connect(address).await.expect("connected");
+    for part in ["load.load.short", "term 0.5 1763800000\ncpu;host=a;job=own 2 1763", "800000\r\nlast 3 1763800000"] {
+        sender.write_all(part.as_bytes()).await.expect("sent");
+        sender.flush().await.expect("sent");
+    }
+    drop(sender);
+    let (samples, rejected) = taken(&intake, 3, 0).await;
+    let shown: Vec<String> = samples.iter().map(|(labels, value)| format!("{labels} {value}")).collect();
+    assert_eq!(
+        shown,
+        [
+            r#"cpu{host="a", instance="web-1", job="own", source="web-1"} 2"#,
+            r#"last{instance="web-1", job="graphite", source="web-1"} 3"#,
+            r#"{__name__="load.load.shortterm", instance="web-1", job="graphite", source="web-1"} 0.5"#,
+        ]
+    );
+    assert!(rejected.is_empty());
+}
+
+#[tokio::test]
+async fn a_bad_line_is_counted_and_the_connection_stays() {
+    let (address, intake) = tcp_server(LIMITS).await;
+    let mut sender = TcpStream::connect(address).await.expect("connected");
+    sender.write_all(b"a 1\nare 3 4 5\nb x\n\xff 1\n").await.expect("sent");
+    let (samples, rejected) = taken(&intake, 1, 3).await;
+    assert_eq!((samples.len(), rejected.values().sum::<u64>()), (1, 3), "{rejected:?}");
+    let long = format!("{} 1\nb 2\n", "x".repeat(formats::LINE_BYTES_MAX));
+    sender.write_all(long.as_bytes()).await.expect("the connection stays");
+    let (samples, rejected) = taken(&intake, 1, 1).await;
+    assert_eq!(samples.len(), 1);
+    assert_eq!(rejected, BTreeMap::from([("line_too_long".to_owned(), 1)]));
+}
+
+#[tokio::test]
+async fn datagrams_with_many_lines() {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.expect("bound");
+    let (address, intake) = (socket.local_addr().expect("address"), intake());
+    let served = intake.clone();
+    tokio::spawn(async move { serve_udp(&socket, &served).await });
+    let sender = UdpSocket::bind("127.0.0.1:0").await.expect("bound");
+    sender.send_to("жопа 42 -1\nnot\nvalid 5 6\n".as_bytes(), address).await.expect("sent");
+    // As much as IPv4 lets through in one datagram.
+    let body: String = (0..).map(|n| format!("m{n:05} 1 1763800000\n")).take(65_507 / 20).collect();
+    sender.send_to(body.as_bytes(), address).await.expect("sent");
+    let (samples, rejected) = taken(&intake, 2 + 65_507 / 20, 1).await;
+    assert_eq!((samples.len(), rejected.values().sum::<u64>()), (2 + 65_507 / 20, 1));
+}
+
+#[tokio::test]
+async fn connections_at_the_limit_and_one_past_it() {
+    let (address, intake) = tcp_server(Limits { connections: 2, ..LIMITS }).await;
+    let mut first = TcpStream::connect(address).await.expect("connected");
+    let mut second = TcpStream::connect(address).await.expect("connected");
+    first.write_all(b"a 1\n").await.expect("sent");
+    second.write_all(b"b 1\n").await.expect("sent");
+    assert_eq!(taken(&intake, 2, 0).await.0.len(), 2);
+    // The third waits in the backlog until one of the two has gone.
+    let mut third = TcpStream::connect(address).await.expect("connected");
+    third.write_all(b"c 1\n").await.expect("sent");
+    second.write_all(b"d 1\n").await.expect("sent");
+    let (seen, _) = taken(&intake, 1, 0).await;
+    assert!(seen.len() == 1 && seen.keys().all(|labels| labels.starts_with("d{")), "{seen:?}");
+    drop(first);
+    let (seen, _) = taken(&intake, 1, 0).await;
+    assert!(seen.keys().all(|labels| labels.starts_with("c{")), "{seen:?}");
+}
+
+#[tokio::test]
+async fn an_idle_connection_is_closed_and_its_last_line_counts() {
+    let (address, intake) = tcp_server(Limits { idle: Duration::from_millis(200), ..LIMITS }).await;
+    let mut sender = TcpStream::connect(address).await.expect("connected");
+    sender.write_all(b"a 1").await.expect("sent");
+    let mut end = [0; 1];
+    let closed = timeout(Duration::from_secs(10), sender.read(&mut end)).await.expect("closed in time");
+    assert_eq!(closed.ok(), Some(0));
+    assert_eq!(taken(&intake, 1, 0).await.0.len(), 1);
+}
+
+#[tokio::test]
+async fn a_taken_address_is_tried_again() {
+    let other = std::net::TcpListener::bind("127.0.0.1:0").expect("bound");
+    let address = other.local_addr().expect("address");
+    let intake = intake();
+    let served = intake.clone();
+    tokio::spawn(async move { tcp(&address.to_string(), Duration::from_millis(50), &served).await });
+    // The first attempt fails for certain; only after the port is free can a line arrive.
+    tokio::task::yield_now().await;
+    drop(other);
+    let waiting = async {
+        let mut sender = loop {
+            match TcpStream::connect(address).await {
+                Ok(sender) => break sender,
+                Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+            }
+        };
+        sender.write_all(b"a 1\n").await.expect("sent");
+        drop(sender);
+        taken(&intake, 1, 0).await
+    };
+    let (samples, _) = timeout(Duration::from_secs(10), waiting).await.expect("bound in time");
+    assert_eq!(samples.len(), 1);
+}
