@@ -4,6 +4,7 @@
 //! (disk) → [`link`] (websocket). Acks come back the same way and free the buffer. Nothing after
 //! the intake knows what a host metric or a Nagios plugin is.
 
+pub mod buffer;
 pub mod config;
 pub mod figures;
 pub mod inputs;
