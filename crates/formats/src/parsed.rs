@@ -10,7 +10,7 @@ use series::{Labels, Sample};
 
 /// Characters of the refused text that a [`Reject`] keeps.
 pub const REJECT_TEXT_CHARS_MAX: usize = 400;
-/// Rejections kept in full by one [`Rejects`]; the ones after that are only counted.
+/// Rejections kept in full by one [`Rejects`]; of the ones after that only the first of each reason is.
 pub const REJECTS_SHOWN_MAX: usize = 1_000;
 
 /// The outcome of parsing one body, datagram or read.
@@ -73,7 +73,8 @@ impl fmt::Display for Reject {
     }
 }
 
-/// Refused parts: the first [`REJECTS_SHOWN_MAX`] in full, all of them counted.
+/// Refused parts: the first [`REJECTS_SHOWN_MAX`] in full and at least one of each reason, all of
+/// them counted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rejects {
     shown: Vec<Reject>,
@@ -83,8 +84,9 @@ pub struct Rejects {
 impl Rejects {
     /// Adds one.
     pub fn push(&mut self, reject: Reject) {
-        *self.by_reason.entry(reject.reason).or_default() += 1;
-        if self.shown.len() < REJECTS_SHOWN_MAX {
+        let count = self.by_reason.entry(reject.reason).or_default();
+        *count += 1;
+        if *count == 1 || self.shown.len() < REJECTS_SHOWN_MAX {
             self.shown.push(reject);
         }
     }
@@ -142,6 +144,9 @@ mod tests {
         assert_eq!(rejects.iter().len(), REJECTS_SHOWN_MAX);
         assert_eq!(rejects.count(), REJECTS_SHOWN_MAX as u64 + 1);
         assert_eq!(rejects.by_reason().get("r"), Some(&(REJECTS_SHOWN_MAX as u64 + 1)));
+
+        rejects.push(Reject::new("another", 1, 1, b"x"));
+        assert_eq!(rejects.iter().last().map(|r| r.reason), Some("another"), "each reason has an example");
     }
 
     #[test]
