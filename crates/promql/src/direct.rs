@@ -116,7 +116,8 @@ mod tests {
         check("((x{a=\"b\"}) > (-(5)))", Some(("x", Comparison::Greater, -5.0)));
         check("5 <= x", Some(("x", Comparison::GreaterOrEqual, 5.0)));
         check("1e3 > x", Some(("x", Comparison::Less, 1_000.0)));
-        for text in ["up", "up == bool 0", "x offset 1m > 1", "x @ 1 > 1", "x + 1", "x > y", "x > 1 + 1", "-x > 1", "1"] {
+        for text in ["up", "up == bool 0", "x offset 1m > 1", "x @ 1 > 1", "x + 1", "x > y", "x > 1 + 1", "-x > 1", "1"]
+        {
             check(text, None);
         }
         assert!(!Comparison::Equal.holds(f64::NAN, f64::NAN));

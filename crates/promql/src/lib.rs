@@ -8,16 +8,26 @@
 //! This crate never reads a clock, never waits, and does not know where samples are kept. A part
 //! of the language that is not evaluated yet is [`EvalError::NotBuilt`] with its name and column.
 
+mod aggregate;
+mod binary;
 mod direct;
 mod error;
 mod eval;
+#[cfg(test)]
+mod fixture;
 mod format;
+mod functions;
 mod grid;
 mod matcher;
+mod matching;
+mod numbers;
 mod options;
 mod parse;
+mod range_vector;
+mod row;
 mod scan;
 mod selection;
+mod selector;
 mod storage;
 mod value;
 

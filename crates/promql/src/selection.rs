@@ -98,11 +98,10 @@ mod tests {
     fn lookback_range_offset_at_and_subquery_are_accounted_for() {
         check("a", &[("a", 700.001, 2_000.0)]);
         check("rate(a[1m]) / b offset 1m", &[("a", 940.001, 2_000.0), ("b", 640.001, 1_940.0)]);
-        check("a @ 500 + b @ start() + c @ end() offset -10s", &[
-            ("a", 200.001, 500.0),
-            ("b", 700.001, 1_000.0),
-            ("c", 1_710.001, 2_010.0),
-        ]);
+        check(
+            "a @ 500 + b @ start() + c @ end() offset -10s",
+            &[("a", 200.001, 500.0), ("b", 700.001, 1_000.0), ("c", 1_710.001, 2_010.0)],
+        );
         check("max_over_time(rate(a[1m])[10m:1m])", &[("a", 360.001, 1_980.0)]);
         check("sum_over_time(a[10s:10s] @ 100)", &[("a", -199.999, 100.0)]);
         check("1 + 2", &[]);

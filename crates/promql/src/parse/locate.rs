@@ -36,9 +36,7 @@ pub(super) fn error(text: &str, tokens: &[Token], message: &str) -> ParseError {
     }
     match tokens.get(good) {
         None => ParseError::at(text, text.trim_end().len(), "unexpected end of the expression"),
-        Some(token) if message == SYNTAX => {
-            ParseError::at(text, token.start, format!("unexpected {}", token.of(text)))
-        }
+        Some(token) if message == SYNTAX => ParseError::at(text, token.start, format!("unexpected {}", token.of(text))),
         Some(token) => ParseError::at(text, token.start, message),
     }
 }

@@ -12,8 +12,11 @@ fn check(text: &str, expected: &str) {
 #[test]
 fn errors_point_at_the_word() {
     check("sum(rate(x[5m])) by (job)", "ok");
-    check("sum(rate(x[5m])", "line 1, column 16: unexpected end of the expression\n  sum(rate(x[5m])\n                 ^");
-    check("1 + + ) 2", "line 1, column 7: unexpected )\n  1 + + ) 2\n        ^");
+    check(
+        "sum(rate(x[5m])",
+        "line 1, column 16: unexpected end of the expression\n  sum(rate(x[5m])\n                 ^",
+    );
+    check("1 + + ) 2", "line 1, column 7: unexpected right parenthesis ')'\n  1 + + ) 2\n        ^");
     check("up{job=}", "line 1, column 8: unexpected }\n  up{job=}\n         ^");
     check("a b", "line 1, column 3: unexpected b\n  a b\n    ^");
     check("", "line 1, column 1: the expression is empty\n  \n  ^");

@@ -1,0 +1,116 @@
+//! Aggregation over series: groups by labels, one value a group and step. The aggregators that
+//! keep series (`topk`, `bottomk`, `limitk`) or make labels (`count_values`) are in `ranked`.
+
+use std::collections::HashMap;
+
+use promql_parser::parser::{AggregateExpr, LabelModifier, token};
+use series::{Labels, METRIC_NAME};
+
+use crate::error::EvalError;
+use crate::eval::Evaluator;
+use crate::format::format_value;
+use crate::grid::Grid;
+use crate::numbers;
+use crate::row::{Row, merge};
+
+mod ranked;
+
+/// The series of one group.
+struct Group {
+    labels: Labels,
+    drop_name: bool,
+    rows: Vec<Row>,
+}
+
+impl Group {
+    /// The values that are there at one step.
+    fn at(&self, step: usize) -> impl Iterator<Item = f64> + Clone + '_ {
+        self.rows.iter().filter_map(move |row| row.at(step))
+    }
+}
+
+pub(crate) fn eval(evaluator: &Evaluator, aggregate: &AggregateExpr, grid: Grid) -> Result<Vec<Row>, EvalError> {
+    let name = aggregate.op.to_string();
+    let rows = evaluator.rows(&aggregate.expr, grid)?;
+    let groups = groups(rows, aggregate.modifier.as_ref());
+    let parameter = || match &aggregate.param {
+        Some(parameter) => evaluator.scalar(parameter, grid),
+        None => Err(EvalError::Argument { what: format!("{name} needs a parameter") }),
+    };
+    let fold: fn(&Group, usize) -> f64 = match aggregate.op.id() {
+        token::T_SUM => |group, step| numbers::sum(group.at(step)),
+        token::T_AVG => |group, step| numbers::mean(group.at(step)),
+        token::T_MIN => |group, step| group.at(step).fold(f64::NAN, numbers::smaller),
+        token::T_MAX => |group, step| group.at(step).fold(f64::NAN, numbers::greater),
+        token::T_COUNT => |group, step| group.at(step).count() as f64,
+        token::T_GROUP => |_, _| 1.0,
+        token::T_STDVAR => |group, step| numbers::variance(group.at(step)),
+        token::T_STDDEV => |group, step| numbers::variance(group.at(step)).sqrt(),
+        token::T_QUANTILE => {
+            let quantiles = parameter()?;
+            warn_of_quantiles(evaluator, &quantiles, &name);
+            return folded(evaluator, &groups, grid, |group, step| {
+                numbers::quantile(quantiles[step], group.at(step).collect())
+            });
+        }
+        token::T_TOPK => return ranked::select(evaluator, groups, &parameter()?, ranked::Which::Greatest, grid),
+        token::T_BOTTOMK => return ranked::select(evaluator, groups, &parameter()?, ranked::Which::Smallest, grid),
+        token::T_LIMITK => return ranked::select(evaluator, groups, &parameter()?, ranked::Which::First, grid),
+        token::T_COUNT_VALUES => {
+            let label = aggregate.param.as_ref().map_or(Ok(String::new()), |param| evaluator.string(param))?;
+            return ranked::count_values(evaluator, &groups, &label, grid);
+        }
+        _ => return Err(evaluator.not_built(format!("the aggregation {name}"), &name)),
+    };
+    folded(evaluator, &groups, grid, fold)
+}
+
+/// One value a group and step, where the group has any.
+fn folded(
+    evaluator: &Evaluator,
+    groups: &[Group],
+    grid: Grid,
+    fold: impl Fn(&Group, usize) -> f64,
+) -> Result<Vec<Row>, EvalError> {
+    let mut rows = Vec::with_capacity(groups.len());
+    for group in groups {
+        let mut points = evaluator.blank(grid)?;
+        for (step, point) in points.iter_mut().enumerate() {
+            if group.at(step).next().is_some() {
+                *point = fold(group, step);
+            }
+        }
+        rows.push(Row { labels: group.labels.clone(), drop_name: group.drop_name, points });
+    }
+    merge(rows)
+}
+
+/// Puts rows into groups, in the order in which the groups are first met.
+fn groups(rows: Vec<Row>, modifier: Option<&LabelModifier>) -> Vec<Group> {
+    let mut places: HashMap<Labels, usize> = HashMap::new();
+    let mut groups: Vec<Group> = Vec::new();
+    for row in rows {
+        let labels = match modifier {
+            None => Labels::empty(),
+            Some(LabelModifier::Include(by)) => row.labels.keep(|name| by.labels.iter().any(|one| one == name)),
+            Some(LabelModifier::Exclude(without)) => {
+                row.labels.without(|name| name == METRIC_NAME || without.labels.iter().any(|one| one == name))
+            }
+        };
+        let place = *places.entry(labels.clone()).or_insert(groups.len());
+        if place == groups.len() {
+            groups.push(Group { labels, drop_name: false, rows: Vec::new() });
+        }
+        groups[place].drop_name |= row.drop_name;
+        groups[place].rows.push(row);
+    }
+    groups
+}
+
+/// Quantiles outside of [0, 1] give infinities, which is seldom meant.
+pub(crate) fn warn_of_quantiles(evaluator: &Evaluator, quantiles: &[f64], word: &str) {
+    if let Some(q) = quantiles.iter().find(|q| !(0.0..=1.0).contains(*q)) {
+        let q = format_value(*q);
+        evaluator.annotate(&format!("warning: quantile value should be between 0 and 1, got {q}"), word);
+    }
+}

@@ -1,0 +1,101 @@
+//! Aggregators that keep some of the series, and the one that counts equal values.
+
+use std::cmp::Ordering;
+use std::collections::HashMap;
+
+use series::Labels;
+
+use super::Group;
+use crate::error::EvalError;
+use crate::eval::Evaluator;
+use crate::format::{format_plain, format_value};
+use crate::grid::Grid;
+use crate::numbers::nan_last;
+use crate::row::{Row, merge};
+
+/// Which series of a group stay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Which {
+    Greatest,
+    Smallest,
+    First,
+}
+
+impl Which {
+    fn compare(self, a: &f64, b: &f64) -> Ordering {
+        match self {
+            Self::Smallest => nan_last(a, b),
+            Self::Greatest if a.is_nan() || b.is_nan() => nan_last(a, b),
+            Self::Greatest => nan_last(b, a),
+            Self::First => Ordering::Equal,
+        }
+    }
+}
+
+/// Keeps `counts[step]` series of each group. At one instant they come in the order of their
+/// values.
+pub(super) fn select(
+    evaluator: &Evaluator,
+    groups: Vec<Group>,
+    counts: &[f64],
+    which: Which,
+    grid: Grid,
+) -> Result<Vec<Row>, EvalError> {
+    if let Some(bad) = counts.iter().find(|count| count.is_nan() || count.abs() >= i64::MAX as f64) {
+        let what = match bad.is_nan() {
+            true => "the parameter must not be NaN".to_owned(),
+            false => format!("the parameter {} is no number of series", format_value(*bad)),
+        };
+        return Err(EvalError::Argument { what });
+    }
+    let mut kept = Vec::new();
+    for mut group in groups {
+        let mut stays = vec![false; group.rows.len()];
+        for step in 0..grid.count {
+            let mut present: Vec<(usize, f64)> =
+                group.rows.iter().enumerate().filter_map(|(n, row)| row.at(step).map(|value| (n, value))).collect();
+            present.sort_by(|a, b| which.compare(&a.1, &b.1));
+            let count = (counts[step].max(0.0) as usize).min(present.len());
+            stays.fill(false);
+            present[..count].iter().for_each(|(n, _)| stays[*n] = true);
+            for (row, stays) in group.rows.iter_mut().zip(&stays) {
+                if !stays {
+                    row.points[step] = crate::row::ABSENT;
+                }
+            }
+        }
+        group.rows.retain(Row::is_present);
+        if evaluator.sorted && grid.count == 1 {
+            group.rows.sort_by(|a, b| which.compare(&a.points[0], &b.points[0]));
+        }
+        kept.append(&mut group.rows);
+    }
+    Ok(kept)
+}
+
+/// How many series of a group have each value; the value becomes the label `label`.
+pub(super) fn count_values(
+    evaluator: &Evaluator,
+    groups: &[Group],
+    label: &str,
+    grid: Grid,
+) -> Result<Vec<Row>, EvalError> {
+    if label.is_empty() {
+        return Err(EvalError::Argument { what: "count_values needs the name of a label".to_owned() });
+    }
+    let mut rows = Vec::new();
+    for group in groups {
+        let mut places: HashMap<Labels, usize> = HashMap::new();
+        for step in 0..grid.count {
+            for value in group.at(step) {
+                let labels = group.labels.to_builder().set(label, format_plain(value)).build()?;
+                let place = *places.entry(labels.clone()).or_insert(rows.len());
+                if place == rows.len() {
+                    rows.push(Row::new(labels, evaluator.blank(grid)?));
+                }
+                rows[place].points[step] = rows[place].at(step).unwrap_or(0.0) + 1.0;
+            }
+        }
+    }
+    merge(rows)
+}

@@ -1,0 +1,67 @@
+//! Each limit at its edge and one past it, and that the limit is named.
+
+use series::Timestamp;
+
+use super::storage;
+use crate::parse::EXPR_DEPTH_MAX;
+use crate::*;
+
+fn limited(expr: &str, limits: Limits) -> Result<usize, EvalError> {
+    let options = Options { limits, ..Options::default() };
+    let data = storage(10_000, "x{a=\"1\"} 0+1x9\nx{a=\"2\"} 0+1x9");
+    let result = range(&parse(expr).unwrap(), Timestamp(0), Timestamp(90_000), 10_000, &data, &options)?;
+    Ok(result.value.len())
+}
+
+#[test]
+fn limits_are_named() {
+    let series = |series_max| limited("x", Limits { series_max, ..Limits::default() });
+    assert_eq!(series(2), Ok(2));
+    let error = series(1).unwrap_err();
+    assert!(matches!(error, EvalError::Limit { limit: "series_max", max: 1, .. }));
+    assert!(error.to_string().contains("series_max = 1"), "{error}");
+
+    // Ten samples read and ten points computed for each of two series.
+    let samples = |samples_max| limited("x", Limits { samples_max, ..Limits::default() });
+    assert_eq!(samples(40), Ok(2));
+    assert!(matches!(samples(39), Err(EvalError::Limit { limit: "samples_max", max: 39, .. })));
+
+    let steps = |steps_max| limited("x", Limits { steps_max, ..Limits::default() });
+    assert_eq!(steps(10), Ok(2));
+    assert!(matches!(steps(9), Err(EvalError::Limit { limit: "steps_max", max: 9, .. })));
+}
+
+#[test]
+fn a_huge_subquery_is_refused_before_it_is_computed() {
+    for expr in ["sum_over_time(vector(1)[250y:1ms])", "sum_over_time(x[250y:1ms])"] {
+        let error = limited(expr, Limits::default()).unwrap_err();
+        assert!(matches!(error, EvalError::Limit { limit: "samples_max", .. }), "{expr}: {error}");
+    }
+}
+
+#[test]
+fn the_deepest_expression_fits_a_small_stack() {
+    let deep = |open: &str, close: &str, per_level: usize| {
+        let levels = (EXPR_DEPTH_MAX - 2) / per_level;
+        format!("{}x{}", open.repeat(levels), close.repeat(levels))
+    };
+    let texts = [
+        deep("abs(", ")", 1),
+        deep("-(", ")", 2),
+        deep("", " + x", 1),
+        deep("sum(", ")", 1),
+        deep("x or (", ")", 2),
+        deep("max_over_time(", "[5m:1m])", 2),
+        deep("label_replace(", ", \"a\", \"\", \"\", \"\")", 1),
+    ];
+    let run = move || {
+        for text in &texts {
+            let expr = parse(text).unwrap();
+            let options = Options { limits: Limits { samples_max: 1_000, ..Limits::default() }, ..Options::default() };
+            let _ = selections(&expr, Timestamp(0), Timestamp(0), 1, &options);
+            let _ = instant(&expr, Timestamp(0), &storage(10_000, "x 1"), &options);
+        }
+    };
+    // Half of what a thread gets by default, in an unoptimised build.
+    std::thread::Builder::new().stack_size(1 << 20).spawn(run).unwrap().join().unwrap();
+}

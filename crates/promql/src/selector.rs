@@ -1,0 +1,58 @@
+//! Instant vector selectors: the newest sample of each series within the lookback, which is open
+//! on the left; a stale marker ends a series at once.
+
+use promql_parser::parser::VectorSelector;
+use series::{Sample, is_stale};
+
+use crate::error::EvalError;
+use crate::eval::Evaluator;
+use crate::grid::{Grid, Moved};
+use crate::row::Row;
+use crate::selection::selection;
+
+/// The value of each series at each step.
+pub(crate) fn vector(evaluator: &Evaluator, selector: &VectorSelector, grid: Grid) -> Result<Vec<Row>, EvalError> {
+    newest(evaluator, selector, grid, |sample| sample.value)
+}
+
+/// The time in seconds of the sample that stands for each series at each step.
+pub(crate) fn times(evaluator: &Evaluator, selector: &VectorSelector, grid: Grid) -> Result<Vec<Row>, EvalError> {
+    newest(evaluator, selector, grid, |sample| sample.at.seconds())
+}
+
+fn newest(
+    evaluator: &Evaluator,
+    selector: &VectorSelector,
+    grid: Grid,
+    pick: fn(&Sample) -> f64,
+) -> Result<Vec<Row>, EvalError> {
+    if !selector.matchers.or_matchers.is_empty() {
+        return Err(evaluator.not_built("`or` between matchers", "or"));
+    }
+    let lookback = evaluator.options.lookback_ms;
+    let Some(needed) = selection(selector, grid, lookback, evaluator.whole) else { return Ok(Vec::new()) };
+    let moved = Moved::new(selector.offset.as_ref(), selector.at.as_ref(), evaluator.whole);
+    let mut rows = Vec::new();
+    for series in evaluator.select(&needed)? {
+        let mut points = evaluator.blank(grid)?;
+        let mut passed = 0;
+        for (time, point) in grid.times().zip(&mut points) {
+            let at = moved.apply(time);
+            while series.samples.get(passed).is_some_and(|sample| sample.at.ms() <= at) {
+                passed += 1;
+            }
+            let newest = passed.checked_sub(1).and_then(|index| series.samples.get(index));
+            if let Some(sample) = newest
+                && sample.at.ms() > at.saturating_sub(lookback)
+                && !is_stale(sample.value)
+            {
+                *point = pick(sample);
+            }
+        }
+        let row = Row::new(series.labels, points);
+        if row.is_present() {
+            rows.push(row);
+        }
+    }
+    Ok(rows)
+}
