@@ -206,3 +206,6 @@ fn shown(single: &Contents) -> String {
     let logs = single.logs.iter().map(|log| format!("a record of {}", log.file));
     series.chain(checks).chain(logs).next().unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

@@ -411,3 +411,6 @@ fn decode_counters(bytes: &Bytes) -> Result<Counters, Bad> {
 fn protobuf_error(error: prost::DecodeError) -> DecodeError {
     DecodeError::Protobuf { what: error.to_string() }
 }
+
+#[cfg(test)]
+mod tests;

@@ -290,3 +290,6 @@ fn little_endian(bytes: &[u8]) -> u64 {
     all[..bytes.len()].copy_from_slice(bytes);
     u64::from_le_bytes(all)
 }
+
+#[cfg(test)]
+mod tests;

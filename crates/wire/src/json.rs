@@ -115,3 +115,6 @@ fn plain(error: &serde_json::Error) -> String {
     let text = error.to_string();
     text.rsplit_once(" at line ").map_or(text.clone(), |(what, _)| what.to_owned())
 }
+
+#[cfg(test)]
+mod tests;

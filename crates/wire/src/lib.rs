@@ -16,6 +16,8 @@ mod record;
 mod rejections;
 mod schema;
 pub mod segment;
+#[cfg(test)]
+mod testing;
 
 pub use batch::{Batch, CheckResult, CheckState, LogRecord, PerfItem, Rejection, SeriesColumn};
 pub use chunk::{Chunked, Contents, HEADER_PAYLOAD_BYTES, chunk};

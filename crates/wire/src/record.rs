@@ -207,3 +207,6 @@ fn at_most(bytes: usize, max: usize) -> Result<(), EnvelopeError> {
 fn protobuf_error(error: prost::DecodeError) -> EnvelopeError {
     EnvelopeError::Protobuf { what: error.to_string() }
 }
+
+#[cfg(test)]
+mod tests;

@@ -130,13 +130,13 @@ fn next_record<'a>(bytes: &'a [u8], from: usize, false_starts: &mut usize) -> Op
     let rest = bytes.get(from..)?;
     let starts = rest.windows(MAGIC.len()).enumerate().filter(|(_, window)| *window == MAGIC);
     for (offset, _) in starts {
-        if *false_starts >= FALSE_STARTS_MAX {
-            return None;
-        }
         if let Some(record) = record_at(bytes, from + offset) {
             return Some(record);
         }
         *false_starts += 1;
+        if *false_starts > FALSE_STARTS_MAX {
+            return None;
+        }
     }
     None
 }
@@ -165,3 +165,6 @@ fn checksum(at: u64, length: [u8; 4], payload: &[u8]) -> u32 {
     hasher.update(payload);
     hasher.finalize()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,117 @@
+use proptest::prelude::*;
+use series::STALE_NAN_BITS;
+
+use super::*;
+
+fn bits(values: &[f64]) -> Vec<u64> {
+    values.iter().map(|value| value.to_bits()).collect()
+}
+
+/// Encodes, checks that the same bits come back, and answers which form was taken.
+#[track_caller]
+fn check(values: &[f64], encoding: u8, bytes: usize) {
+    let mut out = Vec::new();
+    encode_values(&mut out, values);
+    assert_eq!(bits(&decode_values(&out, values.len()).unwrap()), bits(values));
+    assert_eq!((out[0], out.len()), (encoding, bytes), "{values:?}");
+}
+
+#[test]
+fn the_shortest_form_is_taken() {
+    check(&[], DECIMAL, 2);
+    check(&[1.0, 2.0, 3.0], DECIMAL, 5);
+    check(&[0.25, 0.5, 100.75], DECIMAL, 7);
+    check(&[0.1, 0.2, 0.3], DECIMAL, 5);
+    // Not 0.3 but the double next to it: no decimal of 15 digits is this.
+    check(&[0.1 + 0.2; 4], XOR, 13);
+    check(&[f64::NAN, f64::NAN], XOR, 5);
+    check(&[f64::INFINITY, f64::NEG_INFINITY], XOR, 6);
+    check(&[-0.0], XOR, 3);
+    check(&[0.0], DECIMAL, 3);
+    check(&[9_007_199_254_740_991.0; 3], DECIMAL, 12);
+    check(&[9_007_199_254_740_994.0], XOR, 7);
+    // Exact at scale 0, but too large at the scale that its neighbour needs.
+    check(&[9_007_199_254_740_991.0, 0.1], RAW, 17);
+    let random = [0x9e37_79b9_7f4a_7c15_u64, 0xbf58_476d_1ce4_e5b9, 0x94d0_49bb_1331_11eb].map(f64::from_bits);
+    check(&random, RAW, 25);
+}
+
+#[test]
+fn every_kind_of_bits_round_trips() {
+    let stale = f64::from_bits(STALE_NAN_BITS);
+    let quiet = f64::from_bits(0x7ff8_dead_beef_0001);
+    let values = [0.0, -0.0, stale, quiet, f64::MIN_POSITIVE, f64::from_bits(1), f64::MAX, f64::INFINITY, -1e-300];
+    for value in values {
+        for other in values {
+            let mut out = Vec::new();
+            encode_values(&mut out, &[value, other]);
+            assert_eq!(bits(&decode_values(&out, 2).unwrap()), bits(&[value, other]));
+        }
+    }
+}
+
+#[test]
+fn regular_times_take_a_byte_each() {
+    let mut out = Vec::new();
+    let times: Vec<Timestamp> = (0..60).map(|n| Timestamp(1_700_000_000_000 + n * 10_000)).collect();
+    encode_timestamps(&mut out, times.iter().copied());
+    assert_eq!(out.len(), 1 + 6 + 3 + 58);
+    assert_eq!(decode_timestamps(&out).unwrap(), times);
+}
+
+#[test]
+fn bad_columns_say_what_is_wrong() {
+    assert_eq!(decode_values(&[], 0), Err(ColumnError::Truncated));
+    assert_eq!(decode_values(&[9], 0), Err(ColumnError::UnknownEncoding { encoding: 9 }));
+    assert_eq!(decode_values(&[DECIMAL, 16, 0], 1), Err(ColumnError::Scale { scale: 16 }));
+    assert!(decode_values(&[DECIMAL, DECIMAL_SCALE_MAX, 0], 1).is_ok());
+    assert_eq!(decode_values(&[DECIMAL, 0, 0, 0], 1), Err(ColumnError::LeftOver { bytes: 1 }));
+    assert_eq!(decode_values(&[XOR, 0x45], 1), Err(ColumnError::Control { control: 0x45 }));
+    assert_eq!(decode_values(&[XOR, 0x10], 1), Err(ColumnError::Control { control: 0x10 }));
+    assert_eq!(decode_values(&[RAW, 0, 0], 3), Err(ColumnError::Count { count: 3, max: 2 }));
+    assert_eq!(decode_timestamps(&[3, 0, 0]), Err(ColumnError::Count { count: 3, max: 2 }));
+    let too_long = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02];
+    assert_eq!(Reader::new(&too_long).varint(), Err(ColumnError::VarintTooLong));
+    let longest = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01];
+    assert_eq!(Reader::new(&longest).varint(), Ok(u64::MAX));
+}
+
+fn value() -> impl Strategy<Value = f64> {
+    prop_oneof![
+        any::<u64>().prop_map(f64::from_bits),
+        (-1_000_000_i64..1_000_000, 0..4_i32).prop_map(|(n, scale)| n as f64 / 10_f64.powi(scale)),
+        Just(f64::from_bits(STALE_NAN_BITS)),
+        Just(-0.0),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn values_round_trip(values in proptest::collection::vec(value(), 0..60)) {
+        let mut out = Vec::new();
+        encode_values(&mut out, &values);
+        prop_assert!(out.len() <= 2 + 8 * values.len());
+        prop_assert_eq!(bits(&decode_values(&out, values.len()).unwrap()), bits(&values));
+    }
+
+    #[test]
+    fn decimals_round_trip(numbers in proptest::collection::vec(-1_000_000_000_i64..1_000_000_000, 1..60), scale in 0..9_i32) {
+        let values: Vec<f64> = numbers.iter().map(|n| *n as f64 / 10_f64.powi(scale)).collect();
+        let mut out = Vec::new();
+        prop_assert!(encode_decimal(&mut out, &values));
+        prop_assert_eq!(bits(&decode_values(&out, values.len()).unwrap()), bits(&values));
+    }
+
+    #[test]
+    fn timestamps_round_trip(times in proptest::collection::vec(any::<i64>().prop_map(Timestamp), 0..60)) {
+        let mut out = Vec::new();
+        encode_timestamps(&mut out, times.iter().copied());
+        prop_assert_eq!(decode_timestamps(&out).unwrap(), times);
+    }
+
+    #[test]
+    fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200), count in 0..300_usize) {
+        let _ = decode_timestamps(&bytes);
+        let _ = decode_values(&bytes, count);
+    }
+}
