@@ -42,3 +42,6 @@ pub use stream::{SHARDS_MAX, Shards, WAITING_BYTES_MAX};
 pub use table::{Documents, PAGE_BYTES_MAX, PAGE_ITEMS_MAX};
 pub use timer::{Due, Timers, WAKES_AT_ONCE_MAX, WAKES_MAX};
 pub use topic::{MemoryTopic, WEBHOOK_TIMEOUT, WebhookTopic};
+
+#[cfg(test)]
+mod contract_tests;

@@ -93,8 +93,7 @@ impl Timers {
 
     /// Returns when a wake-up has been asked for after this future was made.
     pub fn changed(&self) -> impl Future<Output = ()> + use<> {
-        let changed = Arc::clone(&self.changed).notified_owned();
-        changed
+        Arc::clone(&self.changed).notified_owned()
     }
 }
 

@@ -8,6 +8,8 @@
 
 mod blobs;
 mod clock;
+#[cfg(feature = "contract")]
+pub mod contract;
 mod error;
 mod push;
 mod stream;

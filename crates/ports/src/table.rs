@@ -201,7 +201,7 @@ pub trait Table: Send + Sync {
     async fn write_many(&self, writes: Vec<Write>) -> Result<Vec<Write>, PortError>;
 }
 
-impl dyn Table {
+impl dyn Table + '_ {
     /// All items of a stretch, page by page.
     pub async fn query_all(&self, partition: &Partition, from: &str, to: &str) -> Result<Vec<Item>, PortError> {
         let mut items = Vec::new();
