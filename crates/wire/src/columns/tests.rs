@@ -29,7 +29,7 @@ fn the_shortest_form_is_taken() {
     check(&[-0.0], XOR, 3);
     check(&[0.0], DECIMAL, 3);
     check(&[9_007_199_254_740_991.0; 3], DECIMAL, 12);
-    check(&[9_007_199_254_740_994.0], XOR, 7);
+    check(&[9_007_199_254_740_994.0; 3], XOR, 12);
     // Exact at scale 0, but too large at the scale that its neighbour needs.
     check(&[9_007_199_254_740_991.0, 0.1], RAW, 17);
     let random = [0x9e37_79b9_7f4a_7c15_u64, 0xbf58_476d_1ce4_e5b9, 0x94d0_49bb_1331_11eb].map(f64::from_bits);
