@@ -27,7 +27,7 @@ pub fn instant(
     let evaluator = Evaluator::new(expr, grid, storage, options);
     let tree = without_parens(expr.tree());
     let value = if matches!(tree, Tree::MatrixSelector(_) | Tree::Subquery(_)) {
-        Value::Matrix(range_vector::load(&evaluator, tree, grid)?.into_matrix(grid)?)
+        Value::Matrix(range_vector::load(&evaluator, tree, grid)?.into_matrix(&evaluator, grid)?)
     } else {
         match evaluator.eval(tree, grid)? {
             Out::Text(text) => Value::String(text),
@@ -88,6 +88,7 @@ pub(crate) struct Evaluator<'a> {
     text: &'a str,
     samples_used: Cell<u64>,
     series_used: Cell<u64>,
+    visits: Cell<u64>,
     annotations: RefCell<Vec<String>>,
 }
 
@@ -101,6 +102,7 @@ impl<'a> Evaluator<'a> {
             text: expr.text(),
             samples_used: Cell::new(0),
             series_used: Cell::new(0),
+            visits: Cell::new(0),
             annotations: RefCell::new(Vec::new()),
         }
     }
@@ -193,6 +195,15 @@ impl<'a> Evaluator<'a> {
         self.samples_used.set(used);
         let max = self.options.limits.samples_max;
         if used > max { Err(too_many_samples(max)) } else { Ok(()) }
+    }
+
+    /// Counts the samples that a function of a range is about to look at.
+    pub(crate) fn visit(&self, samples: usize) -> Result<(), EvalError> {
+        let visits = self.visits.get().saturating_add(samples as u64);
+        self.visits.set(visits);
+        let max = self.options.limits.visits_max;
+        let hint = " samples looked at in ranges; shorter ranges or longer steps need fewer";
+        if visits > max { Err(EvalError::Limit { limit: "visits_max", max, hint }) } else { Ok(()) }
     }
 
     /// An empty row's points, paid for.

@@ -41,6 +41,10 @@ pub(crate) fn eval(evaluator: &Evaluator, call: &Call, grid: Grid) -> Result<Out
     }
     match (name, args.as_slice()) {
         ("time", _) => scalars(evaluator, grid, grid.times().map(|at| at as f64 / 1_000.0)),
+        ("start", _) => scalars(evaluator, grid, std::iter::repeat_n(evaluator.whole.0 as f64 / 1_000.0, grid.count)),
+        ("end", _) => scalars(evaluator, grid, std::iter::repeat_n(evaluator.whole.1 as f64 / 1_000.0, grid.count)),
+        ("min_of", [a, b]) => both(evaluator, a, b, math::lower, grid),
+        ("max_of", [a, b]) => both(evaluator, a, b, math::upper, grid),
         ("pi", _) => scalars(evaluator, grid, std::iter::repeat_n(std::f64::consts::PI, grid.count)),
         ("scalar", [arg]) => scalar(evaluator, arg, grid),
         ("vector", [arg]) => Ok(Out::Rows(vec![Row::new(Labels::empty(), evaluator.scalar(arg, grid)?)])),
@@ -60,6 +64,12 @@ pub(crate) fn eval(evaluator: &Evaluator, call: &Call, grid: Grid) -> Result<Out
 fn scalars(evaluator: &Evaluator, grid: Grid, values: impl Iterator<Item = f64>) -> Result<Out, EvalError> {
     evaluator.charge(1, grid.count)?;
     Ok(Out::Scalar(values.collect()))
+}
+
+/// A number of two numbers.
+fn both(evaluator: &Evaluator, a: &Tree, b: &Tree, of: fn(f64, f64) -> f64, grid: Grid) -> Result<Out, EvalError> {
+    let both = evaluator.scalar(a, grid)?.into_iter().zip(evaluator.scalar(b, grid)?);
+    Ok(Out::Scalar(both.map(|(a, b)| of(a, b)).collect()))
 }
 
 /// The value of the only series, NaN where there is none or several.
@@ -98,11 +108,11 @@ fn over_range(evaluator: &Evaluator, call: &Call, function: RangeFunction, grid:
     let mut rows = Vec::with_capacity(vector.series.len());
     for series in &vector.series {
         let mut points = evaluator.blank(grid)?;
-        vector.windows(series, grid, &scalars, |step, window| {
+        vector.windows(evaluator, series, grid, &scalars, |step, window| {
             if let Some(value) = function(&window) {
                 points[step] = value;
             }
-        });
+        })?;
         rows.push(Row { labels: series.labels.clone(), drop_name: series.drop_name, points });
     }
     rows.retain(Row::is_present);

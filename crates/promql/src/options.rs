@@ -11,6 +11,9 @@ pub const SAMPLES_MAX: u64 = 50_000_000;
 /// Series that one evaluation may read.
 pub const SERIES_MAX: u64 = 100_000;
 
+/// Samples that functions of ranges look at: every window counts its own. About a few seconds.
+pub const VISITS_MAX: u64 = 1_000_000_000;
+
 /// Limits of one evaluation. What is passed first is named in the error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
@@ -18,13 +21,15 @@ pub struct Limits {
     pub samples_max: u64,
     /// Series read.
     pub series_max: u64,
-    /// Steps of a range query or a subquery.
+    /// Steps of a range query.
     pub steps_max: u64,
+    /// Samples that functions of ranges look at.
+    pub visits_max: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { samples_max: SAMPLES_MAX, series_max: SERIES_MAX, steps_max: STEPS_MAX }
+        Self { samples_max: SAMPLES_MAX, series_max: SERIES_MAX, steps_max: STEPS_MAX, visits_max: VISITS_MAX }
     }
 }
 

@@ -74,6 +74,7 @@ fn selected(evaluator: &Evaluator, matrix: &MatrixSelector, grid: Grid) -> Resul
 
 fn computed(evaluator: &Evaluator, subquery: &SubqueryExpr, grid: Grid) -> Result<RangeVector, EvalError> {
     let inner = subquery_grid(subquery, grid, evaluator.whole, evaluator.options);
+    evaluator.charge(1, inner.count)?;
     let rows = evaluator.rows(&subquery.expr, inner)?;
     let series = rows
         .into_iter()
@@ -88,11 +89,12 @@ impl RangeVector {
     /// `args` are the call's other arguments, one value a step each.
     pub(crate) fn windows(
         &self,
+        evaluator: &Evaluator,
         series: &RangeSeries,
         grid: Grid,
         args: &[Vec<f64>],
         mut visit: impl FnMut(usize, Window),
-    ) {
+    ) -> Result<(), EvalError> {
         let samples = &series.samples;
         let (mut first, mut end) = (0, 0);
         for (step, at_ms) in grid.times().enumerate() {
@@ -105,24 +107,26 @@ impl RangeVector {
                 first += 1;
             }
             if first < end {
+                evaluator.visit(end - first)?;
                 let arg = |n: usize| args.get(n).and_then(|points| points.get(step)).copied().unwrap_or(f64::NAN);
                 let args = [arg(0), arg(1)];
                 visit(step, Window { samples: &samples[first..end], start_ms, end_ms, at_ms, args });
             }
         }
+        Ok(())
     }
 
     /// The window at one instant as a result of its own.
-    pub(crate) fn into_matrix(self, grid: Grid) -> Result<Matrix, EvalError> {
+    pub(crate) fn into_matrix(self, evaluator: &Evaluator, grid: Grid) -> Result<Matrix, EvalError> {
         let mut matrix: Matrix = Vec::new();
         for one in &self.series {
             let labels = if one.drop_name { without_name(&one.labels) } else { one.labels.clone() };
             if matrix.iter().any(|other| other.labels == labels) {
                 return Err(EvalError::DuplicateLabelset { labels: labels.to_string() });
             }
-            self.windows(one, grid, &[], |_, window| {
+            self.windows(evaluator, one, grid, &[], |_, window| {
                 matrix.push(Series { labels: labels.clone(), samples: window.samples.into() });
-            });
+            })?;
         }
         Ok(matrix)
     }

@@ -51,11 +51,11 @@ pub(super) fn select(
     let mut kept = Vec::new();
     for mut group in groups {
         let mut stays = vec![false; group.rows.len()];
-        for step in 0..grid.count {
+        for (step, count) in counts.iter().enumerate() {
             let mut present: Vec<(usize, f64)> =
                 group.rows.iter().enumerate().filter_map(|(n, row)| row.at(step).map(|value| (n, value))).collect();
             present.sort_by(|a, b| which.compare(&a.1, &b.1));
-            let count = (counts[step].max(0.0) as usize).min(present.len());
+            let count = (count.max(0.0) as usize).min(present.len());
             stays.fill(false);
             present[..count].iter().for_each(|(n, _)| stays[*n] = true);
             for (row, stays) in group.rows.iter_mut().zip(&stays) {

@@ -27,7 +27,7 @@ pub(super) fn absent_over_time(evaluator: &Evaluator, arg: &Tree, grid: Grid) ->
     let vector = range_vector::load(evaluator, arg, grid)?;
     let mut points = vec![false; grid.count];
     for series in &vector.series {
-        vector.windows(series, grid, &[], |step, _| points[step] = true);
+        vector.windows(evaluator, series, grid, &[], |step, _| points[step] = true)?;
     }
     one_where_not(evaluator, arg, &points, grid)
 }
@@ -43,12 +43,19 @@ fn one_where_not(evaluator: &Evaluator, arg: &Tree, present: &[bool], grid: Grid
     Ok(if points.iter().all(|point| is_stale(*point)) { vec![] } else { vec![Row::new(labels, points)] })
 }
 
-/// The labels that a series must have had; one that is matched more than once is left out.
+/// The labels that a series must have had. As Prometheus does, a label that is matched again
+/// after its first `=` is left out.
 fn told(selector: &VectorSelector) -> Result<Labels, EvalError> {
     let mut labels: BTreeMap<&str, Option<&str>> = BTreeMap::new();
     for matcher in selector.matchers.matchers.iter().filter(|matcher| matcher.name != METRIC_NAME) {
-        let value = matches!(matcher.op, MatchOp::Equal).then_some(matcher.value.as_str());
-        labels.entry(&matcher.name).and_modify(|seen| *seen = None).or_insert(value);
+        let name = matcher.name.as_str();
+        match labels.get_mut(name) {
+            Some(seen) => *seen = None,
+            None if matches!(matcher.op, MatchOp::Equal) => {
+                labels.insert(name, Some(&matcher.value));
+            }
+            None => {}
+        }
     }
     Ok(Labels::from_pairs(labels.into_iter().filter_map(|(name, value)| value.map(|value| (name, value))))?)
 }

@@ -56,11 +56,11 @@ fn clamp(value: f64, args: &[f64]) -> Option<f64> {
 }
 
 /// The greater of two; NaN if one is.
-fn upper(a: f64, b: f64) -> f64 {
+pub(super) fn upper(a: f64, b: f64) -> f64 {
     if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) }
 }
 
 /// The smaller of two; NaN if one is.
-fn lower(a: f64, b: f64) -> f64 {
+pub(super) fn lower(a: f64, b: f64) -> f64 {
     if a.is_nan() || b.is_nan() { f64::NAN } else { a.min(b) }
 }

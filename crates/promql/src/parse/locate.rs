@@ -75,11 +75,12 @@ fn closing(text: &str, tokens: &[Token]) -> String {
 fn type_error(text: &str, tokens: &[Token], message: &str) -> ParseError {
     let mut end = tokens.len();
     if tokens.len() <= TYPE_SEARCH_TOKENS_MAX {
-        let same = |count: &usize| {
-            let begun = &text[..tokens[count - 1].end];
-            read(&format!("{begun}{}", closing(text, &tokens[..*count]))) == Err(message.to_owned())
-        };
-        end = (1..=tokens.len()).find(same).unwrap_or(end);
+        let begun =
+            |count: usize| read(&format!("{}{}", &text[..tokens[count - 1].end], closing(text, &tokens[..count])));
+        // Up to the last beginning that is right by itself, nothing is wrong.
+        let right = (1..=tokens.len()).rev().find(|count| begun(*count).is_ok()).unwrap_or(0);
+        let same = |count: &usize| begun(*count) == Err(message.to_owned());
+        end = (right + 1..=tokens.len()).find(same).unwrap_or(end);
     }
     let quoted = message.split('\'').nth(1);
     let word = tokens[..end].iter().rev().find(|token| Some(token.of(text)) == quoted);

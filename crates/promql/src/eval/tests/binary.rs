@@ -76,11 +76,11 @@ fn ambiguity_is_an_error() {
         "multiple matches for labels {host=\"a\"}: grouping labels must ensure unique matches",
     );
     check(
-        LOAD,
-        "-{host=\"a\", code!=\"404\"}",
+        "a{x=\"1\"} 1\nb{x=\"1\"} 2",
+        "-{x=\"1\"}",
         0.0,
-        "vector cannot contain metrics with the same labelset: {host=\"a\"} is there twice",
-    )
+        "vector cannot contain metrics with the same labelset: {x=\"1\"} is there twice",
+    );
 }
 
 #[test]

@@ -26,6 +26,11 @@ fn limits_are_named() {
     assert_eq!(samples(40), Ok(2));
     assert!(matches!(samples(39), Err(EvalError::Limit { limit: "samples_max", max: 39, .. })));
 
+    // At 0 s one sample, then two, then three a window: 27 for each of two series.
+    let visits = |visits_max| limited("sum_over_time(x[30s])", Limits { visits_max, ..Limits::default() });
+    assert_eq!(visits(54), Ok(2));
+    assert!(matches!(visits(53), Err(EvalError::Limit { limit: "visits_max", max: 53, .. })));
+
     let steps = |steps_max| limited("x", Limits { steps_max, ..Limits::default() });
     assert_eq!(steps(10), Ok(2));
     assert!(matches!(steps(9), Err(EvalError::Limit { limit: "steps_max", max: 9, .. })));
@@ -33,7 +38,9 @@ fn limits_are_named() {
 
 #[test]
 fn a_huge_subquery_is_refused_before_it_is_computed() {
-    for expr in ["sum_over_time(vector(1)[250y:1ms])", "sum_over_time(x[250y:1ms])"] {
+    for expr in
+        ["sum_over_time(vector(1)[250y:1ms])", "sum_over_time(x[250y:1ms])", "absent_over_time(absent(no)[250y:1ms])"]
+    {
         let error = limited(expr, Limits::default()).unwrap_err();
         assert!(matches!(error, EvalError::Limit { limit: "samples_max", .. }), "{expr}: {error}");
     }
@@ -62,6 +69,6 @@ fn the_deepest_expression_fits_a_small_stack() {
             let _ = instant(&expr, Timestamp(0), &storage(10_000, "x 1"), &options);
         }
     };
-    // Half of what a thread gets by default, in an unoptimised build.
-    std::thread::Builder::new().stack_size(1 << 20).spawn(run).unwrap().join().unwrap();
+    // Three quarters of what a thread gets by default, in an unoptimised build.
+    std::thread::Builder::new().stack_size(3 << 19).spawn(run).unwrap().join().unwrap();
 }
