@@ -133,3 +133,6 @@ fn take(open: &mut u64, wanted: u64) -> u64 {
     *open -= taken;
     taken
 }
+
+#[cfg(test)]
+mod tests;

@@ -169,3 +169,6 @@ pub fn split_by_window(
     }
     windows
 }
+
+#[cfg(test)]
+mod tests;

@@ -161,3 +161,6 @@ fn add_reasons(sum: &mut BTreeMap<String, u64>, more: &BTreeMap<String, u64>) {
         *known = known.saturating_add(*count);
     }
 }
+
+#[cfg(test)]
+mod tests;

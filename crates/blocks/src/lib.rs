@@ -11,6 +11,8 @@ mod ledger;
 mod manifest;
 mod reader;
 mod sources;
+#[cfg(test)]
+mod testing;
 
 pub use compact::{CompactError, PackNotes, Packed, compact, pack};
 pub use join::{Block, Joined, join, join_counted, split_by_window};

@@ -156,3 +156,6 @@ pub fn orphans(items: &[ManifestItem]) -> BTreeSet<&str> {
     }
     &names(items) - &names(live(items))
 }
+
+#[cfg(test)]
+mod tests;

@@ -238,3 +238,6 @@ fn bytes<'a>(reader: &mut Reader<'a>) -> Result<&'a [u8], ColumnError> {
     let length = reader.varint()?;
     reader.take(usize::try_from(length).map_err(|_| ColumnError::Truncated)?)
 }
+
+#[cfg(test)]
+mod tests;

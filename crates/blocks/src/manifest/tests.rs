@@ -1,0 +1,110 @@
+use std::collections::BTreeMap;
+
+use series::{Epoch, SourceName, TEN_MINUTES_MS};
+use wire::Counters;
+
+use super::*;
+use crate::sources::{BatchNote, RunNote};
+
+fn source_note() -> SourceNote {
+    let mut note = SourceNote::new(SourceName::new("web-1").unwrap(), Timestamp(1_700_000_031_000));
+    note.run = Some(RunNote {
+        seen_at: Timestamp(1_700_000_030_000),
+        run_id: "r1".to_owned(),
+        host: "web-1.example.org".to_owned(),
+        agent_version: "0.1.0".to_owned(),
+    });
+    let mut refused = BatchNote::new(Epoch(1), 9, Timestamp(1_699_999_800_000), 3);
+    refused.rejected = [("label_duplicate".to_owned(), 2)].into();
+    note.notes =
+        vec![BatchNote { to_seq: 8, ..BatchNote::new(Epoch(1), 7, Timestamp(1_699_999_800_000), 60) }, refused];
+    note.counters = [(Epoch(u64::MAX), Counters { generated: 5, ..Counters::default() })].into();
+    note.superseded = 4;
+    note
+}
+
+fn item(name: Option<&str>, replaces: &[String]) -> ManifestItem {
+    let window = Window::around(Timestamp(1_700_000_000_000), TEN_MINUTES_MS);
+    let mut item = ManifestItem::notes_only(window, vec![source_note()], Timestamp(1_700_000_032_000));
+    item.name = name.map(str::to_owned);
+    item.replaces = replaces.to_vec();
+    item
+}
+
+#[test]
+fn an_item_is_what_it_was() {
+    let item = item(Some("00ff"), &["a".to_owned()]);
+    let bytes = item.encode().unwrap();
+    assert_eq!(ManifestItem::decode(&bytes), Ok(item));
+    let text = String::from_utf8(bytes).unwrap();
+    for part in
+        [r#""level":"fresh""#, r#""epoch":"0000000000000001","from_seq":7,"to_seq":8"#, r#""ffffffffffffffff":{"#]
+    {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+}
+
+#[test]
+fn unknown_fields_are_skipped_and_garbage_is_refused() {
+    let text = String::from_utf8(item(None, &[]).encode().unwrap()).unwrap();
+    let newer = text.replacen('{', r#"{"teapots":[1],"#, 1);
+    assert_eq!(ManifestItem::decode(newer.as_bytes()), Ok(item(None, &[])));
+    assert!(matches!(ManifestItem::decode(b"{"), Err(ManifestError::Json { .. })));
+}
+
+#[test]
+fn keys_sort_by_level_and_time() {
+    let item = item(Some("00ff"), &[]);
+    assert!(item.sort_key().starts_with("fresh/00000001699999800000/00ff-"), "{}", item.sort_key());
+    assert_ne!(item.id(), self::item(Some("00ff"), &["a".to_owned()]).id());
+    assert!(self::item(None, &[]).id().starts_with("notes-"));
+}
+
+#[test]
+fn replaced_items_do_not_count_and_shared_blocks_stay() {
+    let first = item(Some("one"), &[]);
+    let other = item(Some("two"), &[]);
+    // The same samples came again, by a batch that is not in the compacted block.
+    let again = ManifestItem { sources: vec![], ..first.clone() };
+    let compacted = item(Some("three"), &[first.id(), other.id()]);
+    let items = [first, other, again.clone(), compacted.clone()];
+    assert_eq!(live(&items), [&again, &compacted]);
+    assert_eq!(orphans(&items), ["two"].into());
+}
+
+#[test]
+fn an_item_overlaps_where_its_samples_are() {
+    let item = ManifestItem { samples: 1, min_time: Timestamp(10), max_time: Timestamp(20), ..item(None, &[]) };
+    for (from, to, expected) in [(0, 9, false), (0, 10, true), (20, 30, true), (21, 30, false), (12, 13, true)] {
+        assert_eq!(item.overlaps(Timestamp(from), Timestamp(to)), expected, "{from} to {to}");
+    }
+    assert!(!ManifestItem { samples: 0, ..item }.overlaps(Timestamp(0), Timestamp(30)));
+}
+
+#[test]
+fn bytes_at_the_limit_and_one_past_it() {
+    let of = |bytes: usize| {
+        let empty = item(Some(""), &[]).encode().unwrap().len();
+        item(Some(&"x".repeat(bytes - empty)), &[]).encode()
+    };
+    let at = of(MANIFEST_BYTES_MAX).unwrap();
+    assert!(ManifestItem::decode(&at).is_ok());
+    assert_eq!(of(MANIFEST_BYTES_MAX + 1), Err(ManifestError::TooLong { bytes: MANIFEST_BYTES_MAX + 1 }));
+    let past = [at.as_slice(), b" "].concat();
+    assert_eq!(ManifestItem::decode(&past), Err(ManifestError::TooLong { bytes: MANIFEST_BYTES_MAX + 1 }));
+}
+
+#[test]
+fn batches_at_the_limit_and_one_past_it() {
+    let of = |batches: u64| {
+        let note = BatchNote { to_seq: batches, ..BatchNote::new(Epoch(1), 1, Timestamp(0), 1) };
+        let source = SourceNote { notes: vec![note], counters: BTreeMap::new(), ..source_note() };
+        let item = ManifestItem { sources: vec![source], ..item(None, &[]) };
+        let decoded = ManifestItem::decode(&serde_json::to_vec(&item).unwrap());
+        assert_eq!(decoded.is_ok(), item.encode().is_ok());
+        decoded
+    };
+    assert!(of(BATCHES_PER_ITEM_MAX).is_ok());
+    assert_eq!(of(BATCHES_PER_ITEM_MAX + 1), Err(ManifestError::TooManyBatches { batches: BATCHES_PER_ITEM_MAX + 1 }));
+    assert!(of(u64::MAX).is_err());
+}
