@@ -56,6 +56,7 @@ pub(crate) fn eval(evaluator: &Evaluator, aggregate: &AggregateExpr, grid: Grid)
         token::T_TOPK => return ranked::select(evaluator, groups, &parameter()?, ranked::Which::Greatest, grid),
         token::T_BOTTOMK => return ranked::select(evaluator, groups, &parameter()?, ranked::Which::Smallest, grid),
         token::T_LIMITK => return ranked::select(evaluator, groups, &parameter()?, ranked::Which::First, grid),
+        token::T_LIMIT_RATIO => return ranked::share(evaluator, groups, &parameter()?, grid),
         token::T_COUNT_VALUES => {
             let label = aggregate.param.as_ref().map_or(Ok(String::new()), |param| evaluator.string(param))?;
             return ranked::count_values(evaluator, &groups, &label, grid);

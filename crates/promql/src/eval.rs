@@ -10,7 +10,7 @@ use crate::grid::Grid;
 use crate::options::Options;
 use crate::parse::{Expr, without_parens};
 use crate::row::{Row, absent_points, merge, settle_names, without_name};
-use crate::scan::place_of;
+use crate::scan::{place_of, place_of_argument};
 use crate::selection::{Selection, too_many_samples};
 use crate::storage::{Series, Storage};
 use crate::value::{Evaluated, Matrix, Value};
@@ -220,7 +220,15 @@ impl<'a> Evaluator<'a> {
 
     /// Notes `message` once, with the place of `word` as Prometheus writes it.
     pub(crate) fn annotate(&self, message: &str, word: &str) {
-        let (line, column) = place_of(self.text, word);
+        self.annotate_at(message, place_of(self.text, word));
+    }
+
+    /// The same with the place of the first argument of `function`.
+    pub(crate) fn annotate_argument(&self, message: &str, function: &str) {
+        self.annotate_at(message, place_of_argument(self.text, function));
+    }
+
+    fn annotate_at(&self, message: &str, (line, column): (usize, usize)) {
         let text = format!("PromQL {message} ({line}:{column})");
         let mut annotations = self.annotations.borrow_mut();
         if !annotations.contains(&text) {

@@ -54,6 +54,7 @@ pub(crate) fn eval(evaluator: &Evaluator, call: &Call, grid: Grid) -> Result<Out
         ("label_replace", [arg, rest @ ..]) => labels::replace(evaluator, arg, rest, grid).map(Out::Rows),
         ("label_join", [arg, rest @ ..]) => labels::join(evaluator, arg, rest, grid).map(Out::Rows),
         ("histogram_quantile", [q, arg]) => histogram::quantile(evaluator, q, arg, grid).map(Out::Rows),
+        ("histogram_fraction", [from, to, arg]) => histogram::fraction(evaluator, from, to, arg, grid).map(Out::Rows),
         ("sort" | "sort_desc" | "sort_by_label" | "sort_by_label_desc", [arg, rest @ ..]) => {
             ordering::sort(evaluator, name, arg, rest, grid).map(Out::Rows)
         }
@@ -108,6 +109,9 @@ fn over_range(evaluator: &Evaluator, call: &Call, function: RangeFunction, grid:
     let mut rows = Vec::with_capacity(vector.series.len());
     for series in &vector.series {
         let mut points = evaluator.blank(grid)?;
+        if matches!(name, "rate" | "increase") {
+            rate::doubt_counter(evaluator, name, &series.labels);
+        }
         vector.windows(evaluator, series, grid, &scalars, |step, window| {
             if let Some(value) = function(&window) {
                 points[step] = value;

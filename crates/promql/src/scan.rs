@@ -98,6 +98,13 @@ pub(crate) fn place(text: &str, at: usize) -> (usize, usize) {
     (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
 }
 
+/// Line and column of the first argument of the first call of `function`.
+pub(crate) fn place_of_argument(text: &str, function: &str) -> (usize, usize) {
+    let tokens = scan(text);
+    let call = tokens.windows(3).find(|three| three[0].of(text) == function && three[1].of(text) == "(");
+    call.map_or_else(|| place_of(text, function), |three| place(text, three[2].start))
+}
+
 /// Line and column of the first token that reads `word`; the beginning where there is none.
 pub(crate) fn place_of(text: &str, word: &str) -> (usize, usize) {
     let found = scan(text).into_iter().find(|token| token.of(text) == word);

@@ -77,13 +77,24 @@ fn command(line: &str, block: &[(usize, &str)]) -> Result<Command, String> {
     let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
     match word {
         "clear" => Ok(Command::Clear),
-        "load" => {
-            let series = block.iter().map(|(_, line)| series(line)).collect::<Result<_, String>>()?;
+        "load" | "load_with_nhcb" => {
+            let mut series = block.iter().map(|(_, line)| series(line)).collect::<Result<Vec<Line>, String>>()?;
+            if word == "load_with_nhcb" {
+                let native = series.iter().filter_map(|(labels, _)| native(labels));
+                series.extend(native.collect::<Vec<Line>>());
+            }
             Ok(Command::Load { step_ms: duration_ms(rest.trim())?, series })
         }
         _ if word.starts_with("eval") => eval(word, rest.trim(), block).map(Command::Eval),
         _ => Ok(Command::Unknown(line.to_owned())),
     }
+}
+
+/// The native histogram that a classic bucket's series stands for.
+fn native(labels: &Labels) -> Option<Line> {
+    let name = labels.metric_name()?.strip_suffix("_bucket")?.to_owned();
+    let labels = labels.without(|name| name == "le");
+    Some((labels.to_builder().set(series::METRIC_NAME, name).build().ok()?, None))
 }
 
 fn eval(word: &str, rest: &str, block: &[(usize, &str)]) -> Result<Eval, String> {

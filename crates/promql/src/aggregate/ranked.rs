@@ -73,6 +73,36 @@ pub(super) fn select(
     Ok(kept)
 }
 
+/// Keeps the series whose identity falls into the first `ratio` of all identities, or for a
+/// negative ratio into the last: `r` and `r - 1` together keep each series once.
+pub(super) fn share(
+    evaluator: &Evaluator,
+    groups: Vec<Group>,
+    ratios: &[f64],
+    grid: Grid,
+) -> Result<Vec<Row>, EvalError> {
+    if ratios.iter().any(|ratio| ratio.is_nan()) {
+        return Err(EvalError::Argument { what: "the ratio must not be NaN".to_owned() });
+    }
+    if let Some(ratio) = ratios.iter().find(|ratio| ratio.abs() > 1.0) {
+        let (ratio, nearest) = (format_value(*ratio), format_value(ratio.signum()));
+        let message = format!("warning: ratio value should be between -1 and 1, got {ratio}, capping to {nearest}");
+        evaluator.annotate(&message, "limit_ratio");
+    }
+    evaluator.charge(groups.len(), grid.count)?;
+    let mut rows: Vec<Row> = groups.into_iter().flat_map(|group| group.rows).collect();
+    for row in &mut rows {
+        let place = (row.labels.id().0 >> 64) as f64 / (u64::MAX as f64 + 1.0);
+        row.change(|step, value| {
+            let ratio = ratios[step];
+            let kept = if ratio >= 0.0 { place < ratio } else { place >= 1.0 + ratio };
+            kept.then_some(value)
+        });
+    }
+    rows.retain(Row::is_present);
+    Ok(rows)
+}
+
 /// How many series of a group have each value; the value becomes the label `label`.
 pub(super) fn count_values(
     evaluator: &Evaluator,

@@ -30,16 +30,69 @@ struct Histogram {
     buckets: Vec<(f64, Row)>,
 }
 
+/// `histogram_quantile(q, buckets)`.
 pub(super) fn quantile(evaluator: &Evaluator, q: &Tree, arg: &Tree, grid: Grid) -> Result<Vec<Row>, EvalError> {
+    let name = "histogram_quantile";
     let quantiles = evaluator.scalar(q, grid)?;
-    warn_of_quantiles(evaluator, &quantiles, "histogram_quantile");
+    warn_of_quantiles(evaluator, &quantiles, name);
+    each_histogram(evaluator, name, arg, grid, |step, buckets| quantile_of(quantiles[step], buckets))
+}
+
+/// `histogram_fraction(from, to, buckets)`: the share of observations between two bounds.
+pub(super) fn fraction(
+    evaluator: &Evaluator,
+    from: &Tree,
+    to: &Tree,
+    arg: &Tree,
+    grid: Grid,
+) -> Result<Vec<Row>, EvalError> {
+    let (from, to) = (evaluator.scalar(from, grid)?, evaluator.scalar(to, grid)?);
+    each_histogram(evaluator, "histogram_fraction", arg, grid, |step, buckets| {
+        (fraction_of(from[step], to[step], &buckets), false)
+    })
+}
+
+/// Collects the buckets of each histogram and asks `answer` at each step; it also tells whether
+/// the counts had to be put right.
+fn each_histogram(
+    evaluator: &Evaluator,
+    name: &str,
+    arg: &Tree,
+    grid: Grid,
+    answer: impl Fn(usize, Vec<Bucket>) -> (f64, bool),
+) -> Result<Vec<Row>, EvalError> {
+    let mut rows = Vec::new();
+    for histogram in histograms(evaluator, name, arg, grid)? {
+        let mut points = evaluator.blank(grid)?;
+        for (step, point) in points.iter_mut().enumerate() {
+            let present = histogram.buckets.iter().filter_map(|(bound, row)| row.at(step).map(|count| (*bound, count)));
+            let buckets = added_up(present);
+            if buckets.is_empty() {
+                continue;
+            }
+            let (value, forced) = answer(step, buckets);
+            *point = value;
+            if forced {
+                let message = "info: input to histogram_quantile needed to be fixed for monotonicity";
+                let metric = histogram.labels.metric_name().unwrap_or("");
+                evaluator.annotate_argument(&format!("{message} for metric name {metric:?}"), name);
+            }
+        }
+        rows.push(Row { labels: histogram.labels, drop_name: histogram.drop_name, points });
+    }
+    evaluator.unnamed(merge(rows)?)
+}
+
+/// The histograms of a vector, their buckets ascending by bound.
+fn histograms(evaluator: &Evaluator, name: &str, arg: &Tree, grid: Grid) -> Result<Vec<Histogram>, EvalError> {
     let mut places: HashMap<Labels, usize> = HashMap::new();
     let mut histograms: Vec<Histogram> = Vec::new();
     for row in evaluator.rows(arg, grid)? {
         let Some(bound) = row.labels.get(BOUND).and_then(bound) else {
             let shown = row.labels.get(BOUND).unwrap_or("");
-            let message = format!("warning: bucket label \"le\" is missing or has a malformed value of {shown:?}");
-            evaluator.annotate(&message, "histogram_quantile");
+            let metric = row.labels.metric_name().unwrap_or("");
+            let message = "warning: bucket label \"le\" is missing or has a malformed value of";
+            evaluator.annotate_argument(&format!("{message} {shown:?} for metric name {metric:?}"), name);
             continue;
         };
         let labels = row.labels.without(|name| name == BOUND);
@@ -49,23 +102,8 @@ pub(super) fn quantile(evaluator: &Evaluator, q: &Tree, arg: &Tree, grid: Grid) 
         }
         histograms[place].buckets.push((bound, row));
     }
-    let mut rows = Vec::with_capacity(histograms.len());
-    for mut histogram in histograms {
-        histogram.buckets.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let mut points = evaluator.blank(grid)?;
-        for (step, point) in points.iter_mut().enumerate() {
-            let buckets: Vec<Bucket> = histogram
-                .buckets
-                .iter()
-                .filter_map(|(bound, row)| row.at(step).map(|count| Bucket { bound: *bound, count }))
-                .collect();
-            if !buckets.is_empty() {
-                *point = quantile_of(quantiles[step], buckets);
-            }
-        }
-        rows.push(Row { labels: histogram.labels, drop_name: histogram.drop_name, points });
-    }
-    evaluator.unnamed(merge(rows)?)
+    histograms.iter_mut().for_each(|histogram| histogram.buckets.sort_by(|a, b| a.0.total_cmp(&b.0)));
+    Ok(histograms)
 }
 
 /// `+Inf` and numbers as Go reads them; NaN is no bound.
@@ -73,50 +111,87 @@ fn bound(text: &str) -> Option<f64> {
     text.parse::<f64>().ok().filter(|bound| !bound.is_nan())
 }
 
-/// The quantile, interpolated within its bucket. `sorted` ascends by bound.
-fn quantile_of(q: f64, sorted: Vec<Bucket>) -> f64 {
-    if q.is_nan() {
-        return f64::NAN;
+/// The quantile, interpolated within its bucket, and whether counts shrank. `buckets` ascend.
+fn quantile_of(q: f64, mut buckets: Vec<Bucket>) -> (f64, bool) {
+    if !(0.0..=1.0).contains(&q) {
+        let beyond = if q < 0.0 { f64::NEG_INFINITY } else { f64::INFINITY };
+        return (if q.is_nan() { f64::NAN } else { beyond }, false);
     }
-    if q < 0.0 {
-        return f64::NEG_INFINITY;
+    let Some(total) = total(&buckets).filter(|_| buckets.len() >= 2) else { return (f64::NAN, false) };
+    if total.is_nan() {
+        return (f64::NAN, false);
     }
-    if q > 1.0 {
-        return f64::INFINITY;
-    }
-    let buckets = ordered(sorted);
-    let (Some(last), true) = (buckets.last(), buckets.len() >= 2) else { return f64::NAN };
-    if last.bound != f64::INFINITY || last.count == 0.0 || last.count.is_nan() {
-        return f64::NAN;
-    }
-    let rank = q * last.count;
+    let forced = never_shrinking(&mut buckets);
+    let rank = q * buckets[buckets.len() - 1].count;
     let below = &buckets[..buckets.len() - 1];
     let Some(index) = below.iter().position(|bucket| bucket.count >= rank) else {
-        return below[below.len() - 1].bound;
+        return (below[below.len() - 1].bound, forced);
     };
     let bucket = buckets[index];
     if index == 0 && bucket.bound <= 0.0 {
-        return bucket.bound;
+        return (bucket.bound, forced);
     }
     let lower = if index == 0 { Bucket { bound: 0.0, count: 0.0 } } else { buckets[index - 1] };
-    lower.bound + (bucket.bound - lower.bound) * ((rank - lower.count) / (bucket.count - lower.count))
+    let part = (rank - lower.count) / (bucket.count - lower.count);
+    (lower.bound + (bucket.bound - lower.bound) * part, forced)
 }
 
-/// Buckets of one bound added up, and counts that never shrink: scrapes are not atomic.
-fn ordered(sorted: Vec<Bucket>) -> Vec<Bucket> {
-    let mut buckets: Vec<Bucket> = Vec::with_capacity(sorted.len());
-    for bucket in sorted {
-        match buckets.last_mut() {
-            Some(last) if last.bound == bucket.bound => last.count += bucket.count,
-            _ => buckets.push(bucket),
+/// The share of observations in `(from, to]`, interpolated. `buckets` ascend.
+fn fraction_of(from: f64, to: f64, buckets: &[Bucket]) -> f64 {
+    let Some(total) = total(buckets).filter(|_| !from.is_nan() && !to.is_nan()) else { return f64::NAN };
+    if from >= to { 0.0 } else { (rank_of(to, buckets) - rank_of(from, buckets)) / total }
+}
+
+/// How many observations are at most `value`.
+fn rank_of(value: f64, buckets: &[Bucket]) -> f64 {
+    let mut lower = Bucket { bound: f64::NEG_INFINITY, count: 0.0 };
+    for (index, bucket) in buckets.iter().enumerate() {
+        if index == 0 && bucket.bound > 0.0 {
+            lower.bound = 0.0;
         }
+        if value <= lower.bound {
+            return lower.count;
+        }
+        if value < bucket.bound {
+            if lower.bound.is_infinite() {
+                return bucket.count;
+            }
+            return lower.count + (bucket.count - lower.count) * (value - lower.bound) / (bucket.bound - lower.bound);
+        }
+        lower = *bucket;
     }
-    for index in 1..buckets.len() {
-        let before = buckets[index - 1].count;
-        let count = &mut buckets[index].count;
-        if *count < before || (*count - before).abs() <= ROUNDING * count.abs() {
-            *count = before;
+    lower.count
+}
+
+/// All observations; none without a bucket for `+Inf`.
+fn total(buckets: &[Bucket]) -> Option<f64> {
+    buckets.last().filter(|last| last.bound == f64::INFINITY && last.count != 0.0).map(|last| last.count)
+}
+
+/// Buckets of one bound are added up (`le="1"` and `le="1.0"` are the same).
+fn added_up(sorted: impl Iterator<Item = (f64, f64)>) -> Vec<Bucket> {
+    let mut buckets: Vec<Bucket> = Vec::new();
+    for (bound, count) in sorted {
+        match buckets.last_mut() {
+            Some(last) if last.bound == bound => last.count += count,
+            _ => buckets.push(Bucket { bound, count }),
         }
     }
     buckets
+}
+
+/// Lifts counts that shrink, because scrapes are not atomic; tells whether it was more than
+/// rounding.
+fn never_shrinking(buckets: &mut [Bucket]) -> bool {
+    let mut forced = false;
+    for index in 1..buckets.len() {
+        let before = buckets[index - 1].count;
+        let count = &mut buckets[index].count;
+        let rounding = (*count - before).abs() <= ROUNDING * count.abs().min(before.abs());
+        if *count < before || rounding {
+            forced |= !rounding;
+            *count = before;
+        }
+    }
+    forced
 }

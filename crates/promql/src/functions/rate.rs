@@ -2,9 +2,10 @@
 //! the window, but never further than half the usual gap between samples where the series seems
 //! to begin or end inside, and a counter never to below zero.
 
-use series::Sample;
+use series::{Labels, Sample};
 
 use super::RangeFunction;
+use crate::eval::Evaluator;
 use crate::range_vector::Window;
 
 /// A sample nearer to the window's end than this many usual gaps counts as reaching it.
@@ -27,6 +28,15 @@ pub(super) fn function(name: &str) -> Option<RangeFunction> {
         "resets" => |window| Some(pairs(window.samples).filter(|(a, b)| b < a).count() as f64),
         _ => return None,
     })
+}
+
+/// Notes that a series is perhaps no counter, as Prometheus does, by the name's ending.
+pub(super) fn doubt_counter(evaluator: &Evaluator, function: &str, labels: &Labels) {
+    let Some(name) = labels.metric_name() else { return };
+    if !["_total", "_sum", "_count", "_bucket"].iter().any(|ending| name.ends_with(ending)) {
+        let message = "info: metric might not be a counter, name does not end in _total/_sum/_count/_bucket";
+        evaluator.annotate_argument(&format!("{message}: {name:?}"), function);
+    }
 }
 
 fn pairs(samples: &[Sample]) -> impl Iterator<Item = (f64, f64)> + '_ {

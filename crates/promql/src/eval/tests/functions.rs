@@ -127,4 +127,13 @@ fn quantiles_of_classic_histograms() {
     check("h{le=\"1\"} 0\nh{le=\"+Inf\"} 0", "histogram_quantile(0.5, h)", 0.0, "{} NaN");
     check("h{le=\"1\"} 4\nh{le=\"2\"} 3\nh{le=\"+Inf\"} 4", "histogram_quantile(1, h)", 0.0, "{} 1");
     check("h{le=\"1\"} 1\nh{le=\"+Inf\"} 4", "histogram_quantile(0.9, h)", 0.0, "{} 1");
+    for (from, to, expected) in [
+        ("0", "0.1", "{} 0.5"),
+        ("0.15", "+Inf", "{} 0.4"),
+        ("-Inf", "+Inf", "{} 1"),
+        ("1", "0", "{} 0"),
+        ("NaN", "1", "{} NaN"),
+    ] {
+        check(load, &format!("histogram_fraction({from}, {to}, h_bucket)"), 0.0, expected);
+    }
 }

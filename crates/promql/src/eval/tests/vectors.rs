@@ -93,7 +93,16 @@ fn some_aggregations_keep_series() {
 }
 
 #[test]
+fn a_ratio_and_its_complement_keep_each_series_once() {
+    for ratio in ["0", "0.25", "0.5", "1"] {
+        check(CPU, &format!("count(limit_ratio({ratio}, cpu) or limit_ratio({ratio} - 1, cpu))"), 20.0, "{} 4");
+        check(CPU, &format!("limit_ratio({ratio}, cpu) and limit_ratio({ratio} - 1, cpu)"), 20.0, "");
+    }
+    check(CPU, "count(limitk(3, cpu))", 20.0, "{} 3");
+}
+
+#[test]
 fn what_is_not_built_yet_is_named_with_its_column() {
-    check("", "1 +\n  limit_ratio(0.5, x)", 0.0, "the aggregation limit_ratio is not built yet (line 2, column 3)");
+    check("", "1 +\n  histogram_avg(x)", 0.0, "the function histogram_avg() is not built yet (line 2, column 3)");
     check("", "2 * histogram_stddev(x)", 0.0, "the function histogram_stddev() is not built yet (line 1, column 5)");
 }
