@@ -315,12 +315,12 @@ impl<D: Disk> DiskLog<D> {
         if done.is_empty() {
             return Ok(());
         }
-        // A disk that is full refuses the sync too, and must be given room nevertheless.
-        let synced = self.sync();
+        // The acks, and the newest segment itself, must be durable before anything older goes.
+        self.sync()?;
         for number in done {
             self.remove_file(number)?;
         }
-        synced.and(self.disk.sync_names())
+        self.disk.sync_names()
     }
 
     fn remove_file(&mut self, number: u32) -> io::Result<()> {
@@ -341,6 +341,7 @@ impl<D: Disk> DiskLog<D> {
                 self.appending = false;
             }
             let Some(oldest) = self.segments.front().map(|segment| segment.number) else { break };
+            self.sync()?;
             let evicted: Vec<u64> =
                 self.entries.iter().filter(|(_, entry)| entry.segment == oldest).map(|(seq, _)| seq).collect();
             for seq in &evicted {
@@ -349,8 +350,6 @@ impl<D: Disk> DiskLog<D> {
             }
             self.entries.trim();
             tracing::warn!(batches = evicted.len(), "the buffer is full; its oldest batches are evicted");
-            // Acks in newer files must not be forgotten while what they speak of is gone for good.
-            let _ = self.sync();
             self.remove_file(oldest)?;
             // The ledger may say "evicted" only when the file cannot come back.
             self.disk.sync_names()?;
