@@ -54,16 +54,16 @@ function hostSeries(source, seed, busy) {
   add("node_filesystem_size_bytes", { mountpoint: "/run", device: "tmpfs", fstype: "tmpfs" }, () => GiB);
   add("node_filesystem_avail_bytes", { mountpoint: "/run", device: "tmpfs", fstype: "tmpfs" }, () => GiB);
   for (const [device, k] of [["vda", 1], ["vdb", 2.5]]) {
-    add("node_disk_io_time_seconds_total", { device }, counter(0.07 * k * busy, [[0.03 * k, 83, seed], [0.02 * k, 23, seed]]));
+    add("node_disk_io_time_seconds_total", { device }, counter(0.07 * k * busy, [[0.03 * k * busy, 83, seed], [0.02 * k * busy, 23, seed]]));
     add("node_disk_read_bytes_total", { device }, counter(9e5 * k, [[5e5 * k, 67, seed]]));
-    add("node_disk_written_bytes_total", { device }, counter(2.2e6 * k * busy, [[1.2e6 * k, 37, seed], [6e5 * k, 11, seed]]));
+    add("node_disk_written_bytes_total", { device }, counter(2.2e6 * k * busy, [[1.2e6 * k * busy, 37, seed], [6e5 * k * busy, 11, seed]]));
   }
   for (const [device, k] of [["eth0", 1], ["lo", 0.2], ["docker0", 0.3]]) {
-    add("node_network_receive_bytes_total", { device }, counter(3.1e6 * k * busy, [[1.4e6 * k, 59, seed], [6e5 * k, 17, seed]]));
-    add("node_network_transmit_bytes_total", { device }, counter(1.3e6 * k * busy, [[6e5 * k, 71, seed], [2e5 * k, 9, seed]]));
+    add("node_network_receive_bytes_total", { device }, counter(3.1e6 * k * busy, [[1.4e6 * k * busy, 59, seed], [6e5 * k * busy, 17, seed]]));
+    add("node_network_transmit_bytes_total", { device }, counter(1.3e6 * k * busy, [[6e5 * k * busy, 71, seed], [2e5 * k * busy, 9, seed]]));
   }
   for (const [metric, mean] of [["cpu_waiting", 0.02], ["memory_waiting", 0.002], ["memory_stalled", 0.001], ["io_waiting", 0.04], ["io_stalled", 0.015]]) {
-    add(`node_pressure_${metric}_seconds_total`, {}, counter(mean * busy, [[mean * 0.8, 77, seed + mean * 100]]));
+    add(`node_pressure_${metric}_seconds_total`, {}, counter(mean * busy, [[mean * 0.8 * busy, 77, seed + mean * 100]]));
   }
   add("node_boot_time_seconds", {}, () => START_S + 900, false);
   add("node_uname_info", { sysname: "Linux", release: "6.1.0-40-cloud-amd64", machine: "x86_64", nodename: source }, () => 1);

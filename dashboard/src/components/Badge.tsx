@@ -4,12 +4,15 @@ import { Icon, type IconName } from "./Icon";
 
 const STATUS_ICONS = { OK: "ok", WARNING: "warning", CRITICAL: "critical", UNKNOWN: "unknown" } as const;
 
-export function StatusBadge({ status, count }: { status: number; count?: number }) {
+/** `brief` leaves the word to readers and the title: its icon still tells it apart. */
+export function StatusBadge({ status, count, brief = false }: { status: number; count?: number; brief?: boolean }) {
   const name = statusName(status);
   return (
-    <span class={`badge is-${name.toLowerCase()}`}>
+    <span class={`badge is-${name.toLowerCase()}`} title={brief ? name : undefined}>
       <Icon name={STATUS_ICONS[name]} size={13} />
-      {count === undefined ? name : `${count} ${name}`}
+      {count}
+      {count !== undefined && " "}
+      {brief ? <span class="hidden-text">{name}</span> : name}
     </span>
   );
 }

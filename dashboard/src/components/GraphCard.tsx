@@ -29,6 +29,8 @@ export function GraphCard({ panel, span, rangeLabel, atMs, onRemove, onEmpty }: 
   const [host, seen] = useSeen();
   const [graph, setGraph] = useState(NOTHING);
   const [cursorMs, setCursorMs] = useState<number | null>(null);
+  const now = useNow(5_000);
+  const lateMs = atMs === null && graph.loaded ? lateness(graph, now) : 0;
   const [hidden, setHidden] = useState<ReadonlySet<string>>(new Set());
 
   useEffect(() => {
@@ -48,14 +50,14 @@ export function GraphCard({ panel, span, rangeLabel, atMs, onRemove, onEmpty }: 
     setHidden(next);
   };
   const newest = shown.map((line) => `${line.name} ${formatValue(lastOf(line), panel.unit)}`).join(", ");
-  const slots = drawn.map((line) => shown.indexOf(line));
+  const slots = drawn.map((line) => line.slot ?? shown.indexOf(line));
   return (
     <section class="card graph" ref={host} aria-label={panel.title} data-panel={panel.id}>
       <div class="graph-head">
         <h3>{panel.title}</h3>
         <span class="end">
           {cursorMs !== null && <span class="soft small">{span.rangeMs > 3_600_000 ? formatMoment(cursorMs) : formatClock(cursorMs)}</span>}
-          {cursorMs === null && atMs === null && graph.loaded && <Late graph={graph} />}
+          {cursorMs === null && lateMs > 0 && <span class="stale">no data for {formatSpan(lateMs)}</span>}
           {onRemove && (
             <button type="button" class="button plain slim" onClick={onRemove} aria-label={`Remove the graph of ${panel.title}`}>
               <Icon name="close" size={14} />
@@ -77,7 +79,7 @@ export function GraphCard({ panel, span, rangeLabel, atMs, onRemove, onEmpty }: 
             onCursor={setCursorMs}
             label={`Graph of ${panel.title} over ${rangeLabel}. Newest values: ${newest}.`}
           />
-          <Legend lines={shown} unit={panel.unit} cursorMs={cursorMs} hidden={hidden} onToggle={toggle} />
+          <Legend late={lateMs > 0} lines={shown} unit={panel.unit} cursorMs={cursorMs} hidden={hidden} onToggle={toggle} />
           {left > 0 && <p class="soft small">{left} more lines are not drawn; these {shown.length} have the greatest newest values.</p>}
           {graph.error && <p class="small source-warning">Not refreshed: {graph.error}</p>}
         </>
@@ -86,13 +88,11 @@ export function GraphCard({ panel, span, rangeLabel, atMs, onRemove, onEmpty }: 
   );
 }
 
-/** Says so where the newest point is older than it should be. */
-function Late({ graph }: { graph: Graph }) {
-  const now = useNow(5_000);
+/** How old the newest point is where that is older than it should be; else 0. Ms. */
+function lateness(graph: Graph, now: number): number {
   const usual = Math.max(0, ...graph.lines.slice(0, 3).map((line) => spacing(line.points)));
   const ageMs = now - graph.newestMs;
-  if (graph.newestMs === 0 || ageMs < Math.max(LATE_MS_MIN, usual * GAP_FACTOR)) return null;
-  return <span class="stale">no data for {formatSpan(ageMs)}</span>;
+  return graph.newestMs === 0 || ageMs < Math.max(LATE_MS_MIN, usual * GAP_FACTOR) ? 0 : ageMs;
 }
 
 /** True from the moment that the element was near the visible part of the page. */

@@ -7,21 +7,23 @@ import { COLOUR_SLOTS } from "./chartOptions";
 interface Props {
   lines: Line[];
   unit: Unit;
+  /** The newest values are old. */
+  late: boolean;
   /** The time under the cursor; `null` shows the newest values. */
   cursorMs: number | null;
   hidden: ReadonlySet<string>;
   onToggle: (name: string) => void;
 }
 
-export function Legend({ lines, unit, cursorMs, hidden, onToggle }: Props) {
+export function Legend({ lines, unit, late, cursorMs, hidden, onToggle }: Props) {
   return (
-    <ul class="legend">
+    <ul class={`legend ${late && cursorMs === null ? "late" : ""}`}>
       {lines.map((line, i) => {
         const value = cursorMs === null ? lastOf(line) : valueAt(line.points, cursorMs, tolerance(line.points));
         return (
           <li key={line.name}>
             <button type="button" class="entry" aria-pressed={!hidden.has(line.name)} onClick={() => onToggle(line.name)} title={hidden.has(line.name) ? "Show this line" : "Hide this line"}>
-              <span class={`swatch c${i % COLOUR_SLOTS}`} />
+              <span class={`swatch c${(line.slot ?? i) % COLOUR_SLOTS}`} />
               <span class="name">{line.name}</span>
               <span class="value" data-value={line.name}>
                 {formatValue(value, unit)}

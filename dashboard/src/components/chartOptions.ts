@@ -105,7 +105,7 @@ export function chartOptions(
       {
         ...axis,
         gap: 4,
-        space: 34,
+        space: 26,
         size: (_, values) => Math.max(34, Math.max(0, ...(values ?? []).map((text) => text.length)) * 6.6 + 12),
         grid: { stroke: palette.grid, width: 1 },
         values: (_, splits) => splits.map((value) => formatValue(value, style.unit)),
@@ -127,9 +127,7 @@ export function chartOptions(
 /** About four round steps in powers of two, so that a byte axis says `2 GiB`, not `1.86 GiB`. */
 export function binarySplits(_: unknown, __: number, min: number, max: number): number[] {
   const raw = (max - min) / 4;
-  const unit = 1024 ** Math.max(0, Math.floor(Math.log2(Math.max(raw, 1)) / 10));
-  const sizes = [1, 2, 5, 10, 20, 25, 50, 100, 200, 250, 500, 1024];
-  const step = unit * (sizes.find((size) => size * unit >= raw) ?? 1024);
+  const step = 2 ** Math.round(Math.log2(Math.max(raw, 1 / 1024)));
   const splits: number[] = [];
   for (let at = Math.ceil(min / step) * step; at <= max; at += step) splits.push(at);
   return splits;

@@ -4,6 +4,9 @@ import { formatAgo, formatSpan } from "../format/time";
 import type { State } from "../store/state";
 import { usePage, useKnown, useNow } from "./context";
 
+/** Answers over HTTP that are this fresh show that only the websocket is lost, ms. */
+const HEARD_MS = 12_000;
+
 export function Notices() {
   return (
     <div class="notices">
@@ -23,7 +26,7 @@ function PagerNotice() {
       <Notice tone="alarm">
         <strong>No pager is connected: nobody will be woken</strong>
         <div class="small">
-          Try a receiver with <code>daywatch notify test</code>.
+          Name a receiver in the Alertmanager file, then try it with <code>daywatch notify test</code>.
         </div>
       </Notice>
     );
@@ -52,7 +55,9 @@ function ConnectionNotice() {
       <strong>Connection lost, reconnecting</strong>
       {connection.text && `: ${connection.text}`}.{" "}
       {connection.kind === "lost" && waitMs > 1000 ? `Next try in ${formatSpan(waitMs)}. ` : ""}
-      Graphs stand still; last update {formatAgo(connection.heardAtMs, now)}.
+      {now - connection.heardAtMs < HEARD_MS
+        ? "Until then lists and graphs are asked for now and then."
+        : `Last update ${formatAgo(connection.heardAtMs, now)}: what you see may be out of date.`}
     </Notice>
   );
 }

@@ -84,10 +84,10 @@ function memory(of: string): Panel {
       const points = (part: string) => series(name(part))[0]?.points ?? [];
       const [total, available, free] = [points("MemTotal"), points("MemAvailable"), points("MemFree")];
       const lines: Line[] = [
-        { name: "used", points: zip([total, available], ([a, b]) => a! - b!) },
-        { name: "cache", points: zip([available, free], ([a, b]) => Math.max(0, a! - b!)) },
-        { name: "free", points: zip([free], ([a]) => a!) },
-        { name: "swap used", points: zip([points("SwapTotal"), points("SwapFree")], ([a, b]) => a! - b!) },
+        { name: "used", slot: 0, points: zip([total, available], ([a, b]) => a! - b!) },
+        { name: "cache", slot: 8, points: zip([available, free], ([a, b]) => Math.max(0, a! - b!)) },
+        { name: "free", slot: 7, points: zip([free], ([a]) => a!) },
+        { name: "swap used", slot: 6, points: zip([points("SwapTotal"), points("SwapFree")], ([a, b]) => a! - b!) },
       ];
       return lines.filter((line) => line.points.some((point) => !Number.isNaN(point[1])));
     },

@@ -10,6 +10,8 @@ export const LINES_MAX = 16;
 export interface Line {
   name: string;
   points: Point[];
+  /** Its colour, where that should not depend on its place. */
+  slot?: number;
 }
 
 export interface Panel {

@@ -41,6 +41,7 @@ export function SignIn({ refused, onKey }: { refused: string | null; onKey: (key
         <p class="soft">Open the login link that the server printed, or paste a read key.</p>
         {error !== null && <Notice tone="crit">{error}</Notice>}
         <form onSubmit={(event) => void submit(event)}>
+          <input type="text" name="username" autocomplete="username" value="daywatch" readOnly hidden />
           <label for="key">Read key</label>
           <input id="key" class="field mono" type="password" autocomplete="current-password" placeholder="dw_read_…" value={text} onInput={(event) => setText(event.currentTarget.value)} aria-invalid={error !== null} autocapitalize="off" spellcheck={false} />
           <label class="keep">

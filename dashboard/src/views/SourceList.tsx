@@ -10,11 +10,11 @@ import { formatRoute } from "../page/route";
 import { countChecks, sortSources, sourceWarnings, STATUS_NAMES, type Warning } from "../store/derive";
 import type { Figure, Figures } from "./figures";
 
-const COLUMNS: readonly { figure: Figure; name: string; unit: Unit; meter: boolean }[] = [
+const COLUMNS: readonly { figure: Figure; name: string; short?: string; unit: Unit; meter: boolean }[] = [
   { figure: "cpu", name: "CPU", unit: "percent", meter: true },
   { figure: "load", name: "Load", unit: "plain", meter: false },
   { figure: "memory", name: "Memory", unit: "percent", meter: true },
-  { figure: "disk", name: "Fullest disk", unit: "percent", meter: true },
+  { figure: "disk", name: "Disk, fullest", short: "Disk", unit: "percent", meter: true },
 ];
 
 export function SourceList({ sources, figures }: { sources: Source[]; figures: Figures }) {
@@ -42,7 +42,7 @@ function SourceRow(props: { source: Source; figures: Partial<Record<Figure, numb
   const { source, figures, checks } = props;
   const warnings = sourceWarnings(source);
   return (
-    <li class="source" data-source={source.name}>
+    <li class={`source ${Object.keys(figures).length === 0 ? "bare" : ""}`} data-source={source.name}>
       <span class="title-cell">
         <a class="title" href={formatRoute("source", source.name)}>
           {source.name}
@@ -50,9 +50,9 @@ function SourceRow(props: { source: Source; figures: Partial<Record<Figure, numb
         {source.kind !== "agent" && <span class="soft small"> {source.kind}</span>}
       </span>
       <Presence source={source} />
-      {COLUMNS.map(({ figure, name, unit, meter }) => (
+      {COLUMNS.map(({ figure, name, short = name, unit, meter }) => (
         <span class="figure-cell" key={figure}>
-          <span class="label">{name}</span>
+          <span class="label" aria-hidden="true">{short}</span>
           <span>
             <span class="hidden-text">{name} </span>
             {figures[figure] === undefined ? <span class="soft">–</span> : formatValue(figures[figure], unit)}
@@ -81,7 +81,7 @@ function CheckCounts({ checks }: { checks: Check[] }) {
   return (
     <>
       {(bad.length > 0 ? bad : [0]).map((status) => (
-        <StatusBadge key={status} status={status} count={counts[STATUS_NAMES[status]!]} />
+        <StatusBadge key={status} status={status} count={counts[STATUS_NAMES[status]!]} brief={bad.length > 1} />
       ))}
     </>
   );

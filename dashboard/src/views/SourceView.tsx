@@ -9,6 +9,7 @@ import { Notice } from "../components/Notice";
 import { Presence } from "../components/Presence";
 import { RangePicker } from "../components/RangePicker";
 import { equals } from "../api/prom";
+import type { Check } from "../api/types";
 import { spanOf, SPANS } from "../data/input";
 import { formatMoment } from "../format/time";
 import { useKnown } from "../page/context";
@@ -28,12 +29,18 @@ export function SourceView({ route }: { route: Route }) {
   return (
     <>
       <div class="page-head">
-        <h1>{name}</h1>
+        <h1>
+          <a class="back" href={formatRoute("overview")} aria-label="Back to all sources">
+            <Icon name="back" size={20} />
+          </a>
+          {name}
+        </h1>
         {source && <Presence source={source} />}
         <span class="end wide">
           <RangePicker value={route.params.range ?? "15m"} onChange={(range) => location.assign(changeParams(route, { range }))} />
         </span>
       </div>
+      {source?.kind === "agent" && <SourceFacts name={name} />}
       {sources !== null && !source && (
         <Notice tone="warn">
           There is no source of this name (any more). <a href={formatRoute("overview")}>All sources</a>
@@ -52,9 +59,9 @@ export function SourceView({ route }: { route: Route }) {
         </div>
       )}
       <SourceAlerts name={name} />
-      {source?.kind === "agent" && <SourceFacts name={name} />}
+      <SourceChecks name={name} title="Checks in trouble" wanted={isTroubled} />
       <HostGraphs name={name} rangeId={route.params.range ?? "15m"} atMs={atMs} isAgent={source === undefined || source.kind === "agent"} />
-      <SourceChecks name={name} />
+      <SourceChecks name={name} title="Checks that are OK" wanted={isFine} />
       <MetricGraphs route={route} title="Other series" matchers={matchers} ofOneSource span={spanOf(route.params.range ?? "15m")} atMs={atMs} />
       {source && (
         <details class="card padded">
@@ -121,13 +128,17 @@ function HostGraphs({ name, rangeId, atMs, isAgent }: { name: string; rangeId: s
   );
 }
 
-function SourceChecks({ name }: { name: string }) {
+const isTroubled = (check: Check): boolean => check.status !== 0;
+const isFine = (check: Check): boolean => check.status === 0;
+
+/** Troubled checks stand above the graphs, the others below: on call, the first screen counts. */
+function SourceChecks({ name, title, wanted }: { name: string; title: string; wanted: (check: Check) => boolean }) {
   const checks = useKnown((state) => state.checks.value);
-  const own = useMemo(() => sortChecks((checks ?? []).filter((check) => check.source === name)), [checks, name]);
+  const own = useMemo(() => sortChecks((checks ?? []).filter((check) => check.source === name && wanted(check))), [checks, name, wanted]);
   if (own.length === 0) return null;
   return (
-    <section class="section" aria-labelledby="checks">
-      <h2 id="checks">Checks</h2>
+    <section class="section" aria-label={title}>
+      <h2>{title}</h2>
       <CheckList checks={own} withSource={false} />
     </section>
   );
