@@ -228,7 +228,10 @@ pub fn step(state: &RuleState, timing: &Timing, scope: Scope, observations: &[Ob
     // At one instant an active observation counts before an inactive one, so the order in which
     // they were delivered does not.
     ordered.sort_by(|a, b| {
-        (a.at, a.key, !a.active).cmp(&(b.at, b.key, !b.active)).then(b.value.total_cmp(&a.value)).then(a.note.cmp(&b.note))
+        (a.at, a.key, !a.active)
+            .cmp(&(b.at, b.key, !b.active))
+            .then(b.value.total_cmp(&a.value))
+            .then(a.note.cmp(&b.note))
     });
     for observation in ordered {
         run.observe(observation);

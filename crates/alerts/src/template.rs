@@ -399,7 +399,9 @@ mod tests {
         let nested = |n: usize| format!("{}x{}", "{{ if true }}".repeat(n), "{{ end }}".repeat(n));
         assert_eq!(expanded(&nested(syntax::DEPTH_MAX)), "x");
         assert!(expanded(&nested(syntax::DEPTH_MAX + 1)).contains("nested deeper"));
-        let loops = |n: usize| format!("{}{{{{ if false }}}}{{{{ end }}}}{}", "{{ range $labels }}".repeat(n), "{{ end }}".repeat(n));
+        let loops = |n: usize| {
+            format!("{}{{{{ if false }}}}{{{{ end }}}}{}", "{{ range $labels }}".repeat(n), "{{ end }}".repeat(n))
+        };
         assert_eq!(expanded(&loops(8)), "");
         assert!(expanded(&loops(9)).contains("steps"));
     }

@@ -8,22 +8,22 @@ use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span};
 use crate::problem::{Place, Problems};
 
 /// Bytes of one file.
-pub const FILE_BYTES_MAX: usize = 1024 * 1024;
+pub(crate) const FILE_BYTES_MAX: usize = 1024 * 1024;
 /// How deep lists and maps may be nested.
-pub const DEPTH_MAX: usize = 32;
+pub(crate) const DEPTH_MAX: usize = 32;
 
 /// A node and where it starts.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Node {
+pub(crate) struct Node {
     /// Its first character.
-    pub place: Place,
+    pub(crate) place: Place,
     /// What it is.
-    pub kind: Kind,
+    pub(crate) kind: Kind,
 }
 
 /// What a node is.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// A scalar.
     Text {
         /// Its text, unescaped.
@@ -39,8 +39,7 @@ pub enum Kind {
 
 impl Node {
     /// The scalar's text; an empty plain scalar (`key:`) is `None`.
-    #[must_use]
-    pub fn text(&self) -> Option<&str> {
+    pub(crate) fn text(&self) -> Option<&str> {
         match &self.kind {
             Kind::Text { text, .. } if !self.is_null() => Some(text),
             _ => None,
@@ -48,14 +47,12 @@ impl Node {
     }
 
     /// Whether it is nothing: `key:`, `~` or `null`.
-    #[must_use]
-    pub fn is_null(&self) -> bool {
+    pub(crate) fn is_null(&self) -> bool {
         matches!(&self.kind, Kind::Text { text, style: ScalarStyle::Plain } if matches!(text.as_str(), "" | "~" | "null"))
     }
 
     /// What it is, for a message.
-    #[must_use]
-    pub fn what(&self) -> &'static str {
+    pub(crate) fn what(&self) -> &'static str {
         match self.kind {
             Kind::Text { .. } if self.is_null() => "nothing",
             Kind::Text { .. } => "a text",
@@ -67,8 +64,7 @@ impl Node {
     /// Where in the file the character is that stands at `line` and `column` (from 1) of this
     /// scalar's text. Exact for plain and quoted one-line scalars and for `|` and `>` blocks whose
     /// lines were not folded; otherwise the scalar's start.
-    #[must_use]
-    pub fn place_inside(&self, file: &str, line: usize, column: usize) -> Place {
+    pub(crate) fn place_inside(&self, file: &str, line: usize, column: usize) -> Place {
         let Kind::Text { text, style } = &self.kind else { return self.place };
         let at = |line: usize, column: usize| Place { line, column };
         match style {
@@ -103,7 +99,7 @@ fn escapes_before(text: &str, style: ScalarStyle, column: usize) -> usize {
 }
 
 /// Reads one document. `None` where the text is empty or a problem was noted.
-pub fn parse(problems: &mut Problems<'_>) -> Option<Node> {
+pub(crate) fn parse(problems: &mut Problems<'_>) -> Option<Node> {
     let text = problems.text();
     if text.len() > FILE_BYTES_MAX {
         let message = format!("the file has {} bytes, at most {FILE_BYTES_MAX} are allowed", text.len());

@@ -138,10 +138,13 @@ fn a_bad_expression_in_a_block_points_into_the_block() {
 
 #[test]
 fn duplicates_are_refused() {
-    check_problems("groups:\n- name: g\n- name: g\n", expect![[r#"
+    check_problems(
+        "groups:\n- name: g\n- name: g\n",
+        expect![[r#"
         r.yml:3:3: the group "g" is there twice in this file
           | - name: g
-          |   ^"#]]);
+          |   ^"#]],
+    );
     check_problems(
         "groups:\n- name: g\n  rules:\n  - {alert: A, expr: up}\n  - {alert: A, expr: up > 1}\n  - {alert: A, expr: up}\n",
         expect![[r#"
@@ -153,14 +156,20 @@ fn duplicates_are_refused() {
 
 #[test]
 fn what_is_no_rule_file_says_so() {
-    check_problems("- a", expect![[r#"
+    check_problems(
+        "- a",
+        expect![[r#"
         r.yml:1:1: a rule file must be a map, this is a list
           | - a
-          | ^"#]]);
-    check_problems("route: {receiver: x}\n", expect![[r#"
+          | ^"#]],
+    );
+    check_problems(
+        "route: {receiver: x}\n",
+        expect![[r#"
         r.yml:1:1: unknown field "route" in a rule file; it takes groups
           | route: {receiver: x}
-          | ^"#]]);
+          | ^"#]],
+    );
     check_problems("groups: [1, 2", expect!["r.yml:2:1: YAML: while parsing a flow sequence, expected ',' or ']'"]);
     assert_eq!(parse("r.yml", "").unwrap().groups, []);
     assert_eq!(parse("r.yml", "groups:\n").unwrap().groups, []);
@@ -200,6 +209,20 @@ fn limits_at_the_limit_and_one_past_it() {
     let interval = |text: &str| parse("r.yml", &format!("groups:\n- {{name: g, interval: {text}}}\n"));
     assert_eq!(interval("1s").unwrap().groups[0].interval_ms, INTERVAL_MS_MIN);
     assert!(render(&interval("999ms").unwrap_err()).contains("the shortest is 1s"));
+}
+
+#[test]
+fn the_starter_rules_are_read() {
+    let text = crate::STARTER_RULES;
+    let file = parse("starter-rules.yml", text).unwrap_or_else(|problems| panic!("{}", render(&problems)));
+    let rules: Vec<&Rule> = file.groups.iter().flat_map(|group| &group.rules).collect();
+    let direct: Vec<&str> = rules.iter().filter(|r| r.direct.is_some()).map(|r| r.name.as_str()).collect();
+    assert_eq!(direct, ["HostDown", "HostClockSkew", "CheckCritical", "CheckWarning", "DaywatchTrip"]);
+    for rule in &rules {
+        let annotations: Vec<&str> = rule.alert().unwrap().annotations.iter().map(|(n, _)| n.as_str()).collect();
+        assert!(annotations.contains(&"summary") && annotations.contains(&"runbook"), "{}", rule.name);
+        assert!(rule.labels.iter().any(|(name, _)| name == "severity"), "{}", rule.name);
+    }
 }
 
 #[test]

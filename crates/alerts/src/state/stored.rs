@@ -31,3 +31,18 @@ pub(crate) mod value {
         text.parse().map_err(serde::de::Error::custom)
     }
 }
+
+pub(crate) mod series_id {
+    use series::SeriesId;
+
+    use super::{Deserialize, Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(id: &SeriesId, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&id.to_string())
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SeriesId, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        u128::from_str_radix(&text, 16).map(SeriesId).map_err(serde::de::Error::custom)
+    }
+}

@@ -55,8 +55,23 @@ pub(super) const FUNCTIONS: &[Signature] = &[
 
 /// Prometheus has these as well; we do not, yet.
 const NOT_YET: &[&str] = &[
-    "args", "call", "first", "html", "js", "label", "now", "pathPrefix", "query", "safeHtml", "slice", "sortByLabel",
-    "strvalue", "tmpl", "toDuration", "toTime", "value",
+    "args",
+    "call",
+    "first",
+    "html",
+    "js",
+    "label",
+    "now",
+    "pathPrefix",
+    "query",
+    "safeHtml",
+    "slice",
+    "sortByLabel",
+    "strvalue",
+    "tmpl",
+    "toDuration",
+    "toTime",
+    "value",
 ];
 
 /// The function's signature, or why it cannot be called.
@@ -199,8 +214,7 @@ fn humanize_duration(value: f64) -> String {
     }
     let sign = if value < 0.0 { "-" } else { "" };
     let whole = value.abs() as i64;
-    let (days, hours, minutes, seconds) =
-        (whole / 86_400, whole / 3_600 % 24, whole / 60 % 60, whole % 60);
+    let (days, hours, minutes, seconds) = (whole / 86_400, whole / 3_600 % 24, whole / 60 % 60, whole % 60);
     if days != 0 {
         format!("{sign}{days}d {hours}h {minutes}m {seconds}s")
     } else if hours != 0 {

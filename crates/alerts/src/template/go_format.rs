@@ -94,8 +94,7 @@ pub(super) fn sprintf(format: &str, args: &[Value]) -> Result<String, String> {
         }
     }
     if next < args.len() {
-        let extra: Vec<String> =
-            args[next..].iter().map(|arg| format!("{}={}", arg.go_type(), arg.show())).collect();
+        let extra: Vec<String> = args[next..].iter().map(|arg| format!("{}={}", arg.go_type(), arg.show())).collect();
         out.push_str(&format!("%!(EXTRA {})", extra.join(", ")));
     }
     Ok(out)

@@ -57,11 +57,14 @@ enum Token {
     Comma,
 }
 
+/// Tokens with their places.
+type Placed = Vec<(usize, Token)>;
+
 /// A piece of the template: text, or the tokens of one action with their places.
 #[derive(Debug)]
 enum Piece {
     Text(String),
-    Action { at: usize, tokens: Vec<(usize, Token)> },
+    Action { at: usize, tokens: Placed },
 }
 
 /// Reads a template. `known` are the variables that exist from the start.
@@ -108,7 +111,7 @@ fn pieces(text: &str) -> Result<Vec<Piece>, Wrong> {
 }
 
 /// The tokens of an action, where it ends, and whether it trims what follows.
-fn action(text: &str, open: usize, from: usize) -> Result<(Vec<(usize, Token)>, usize, bool), Wrong> {
+fn action(text: &str, open: usize, from: usize) -> Result<(Placed, usize, bool), Wrong> {
     let mut tokens = Vec::new();
     let mut at = from;
     loop {
@@ -137,7 +140,8 @@ fn action(text: &str, open: usize, from: usize) -> Result<(Vec<(usize, Token)>, 
 }
 
 fn token(rest: &str) -> Result<(Token, usize), String> {
-    let simple = [("(", Token::Open), ("|", Token::Pipe), (":=", Token::Declare), ("=", Token::Declare), (",", Token::Comma)];
+    let simple =
+        [("(", Token::Open), ("|", Token::Pipe), (":=", Token::Declare), ("=", Token::Declare), (",", Token::Comma)];
     if let Some((text, token)) = simple.into_iter().find(|(text, _)| rest.starts_with(text)) {
         return Ok((token, text.len()));
     }
@@ -359,7 +363,9 @@ impl Reader {
     }
 
     fn command(&self, at: usize, tokens: &mut Tokens, piped: bool, depth: usize) -> Result<Command, Wrong> {
-        let Some((first_at, first)) = tokens.next() else { return Err((at.min(self.end), "a value is missing".to_owned())) };
+        let Some((first_at, first)) = tokens.next() else {
+            return Err((at.min(self.end), "a value is missing".to_owned()));
+        };
         let function = match &first {
             Token::Word(word) if !matches!(word.as_str(), "true" | "false" | "nil") => Some(word.clone()),
             _ => None,
@@ -408,7 +414,10 @@ impl Reader {
             Token::Word(word) => {
                 let signature = functions::find(&word).map_err(|message| (at, message))?;
                 if signature.least > 0 {
-                    return Err((at, format!("{word} takes at least {} argument(s); put the call in ( )", signature.least)));
+                    return Err((
+                        at,
+                        format!("{word} takes at least {} argument(s); put the call in ( )", signature.least),
+                    ));
                 }
                 Ok(Operand::Call(word))
             }

@@ -1,0 +1,289 @@
+//! The forms, word by word, and their limits.
+
+use expect_test::{Expect, expect};
+
+use super::*;
+use crate::notify::group_labels;
+use crate::routing::Channel;
+use crate::state::TransitionKind;
+
+fn alert(instance: &str, disk: &str, fires: bool) -> Alert {
+    let labels = Labels::from_pairs([
+        ("alertname", "DiskAlmostFull"),
+        ("instance", instance),
+        ("mountpoint", disk),
+        ("severity", "page"),
+    ])
+    .unwrap();
+    let annotations = [
+        ("summary", "The disk is almost full"),
+        ("description", "Look for logs\nthat grow."),
+        ("runbook_url", "https://runbooks.example/disk"),
+    ];
+    Alert {
+        transition_id: format!("{:032x}", u128::from(fires)),
+        kind: if fires { TransitionKind::Firing } else { TransitionKind::Resolved },
+        labels,
+        annotations: annotations.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect(),
+        active_at: Timestamp(1_700_000_000_000),
+        starts_at: Timestamp(1_700_000_060_000),
+        ends_at: (!fires).then_some(Timestamp(1_700_000_120_500)),
+        value: 93.25,
+        bound: "> 90".to_owned(),
+        note: "DISK CRITICAL - free space: / 3%".to_owned(),
+        generator_url: "http://dw/graph?g0.expr=x&g0.tab=1".to_owned(),
+    }
+}
+
+fn external() -> External {
+    External { url: "http://dw".to_owned(), labels: BTreeMap::new() }
+}
+
+fn group(alerts: &[Alert]) -> Group {
+    let mut group = Group::new("team", Channel::Pager, group_labels(&alerts[0].labels));
+    for one in alerts {
+        if !one.fires() {
+            let mut fired = one.clone();
+            (fired.kind, fired.ends_at, fired.transition_id) = (TransitionKind::Firing, None, "0".to_owned());
+            group.add(&fired, Timestamp(0), 0);
+            group.mark_told(Timestamp(0));
+        }
+        group.add(one, Timestamp(0), 0);
+    }
+    group
+}
+
+fn show(rendered: &Rendered) -> String {
+    let json: serde_json::Value = serde_json::from_str(&rendered.default).unwrap();
+    let attributes: Vec<String> = rendered.attributes.iter().map(|(n, v)| format!("{n}={v}")).collect();
+    format!(
+        "{}\n{}\n{}\n---\n{}---\n{}",
+        rendered.subject,
+        attributes.join(" "),
+        rendered.sms,
+        rendered.email,
+        serde_json::to_string_pretty(&json).unwrap()
+    )
+}
+
+fn check(alerts: &[Alert], expected: Expect) {
+    expected.assert_eq(&show(&render(&group(alerts), &external())));
+}
+
+#[test]
+fn an_alarm() {
+    check(
+        &[alert("web-1", "/", true)],
+        expect![[r#"
+        ALARM: DiskAlmostFull web-1
+        severity=page env=none rule=DiskAlmostFull status=firing
+        ALARM 22:14Z DiskAlmostFull web-1: The disk is almost full - value 93.25, alerts when > 90; DISK CRITICAL - free space: / 3%
+        ---
+        ALARM: DiskAlmostFull web-1
+
+        What:        The disk is almost full
+                     Look for logs
+                     that grow.
+        Where:       instance=web-1, mountpoint=/
+        Value:       93.25 (alerts when > 90)
+        Check said:  DISK CRITICAL - free space: / 3%
+        Since:       2023-11-14T22:13:20.000Z
+        Runbook:     https://runbooks.example/disk
+        Page:        http://dw/#/alerts/828eff8d6bbadca1?at=1700000060000
+        Acknowledge: http://dw/#/alerts/828eff8d6bbadca1?do=acknowledge
+        Silence:     http://dw/#/alerts/828eff8d6bbadca1?do=silence
+        ---
+        {
+          "AlarmName": "DiskAlmostFull web-1",
+          "NewStateReason": "The disk is almost full - value 93.25, alerts when > 90; DISK CRITICAL - free space: / 3%",
+          "NewStateValue": "ALARM",
+          "StateChangeTime": "2023-11-14T22:14:20.000+0000",
+          "alerts": [
+            {
+              "annotations": {
+                "description": "Look for logs\nthat grow.",
+                "runbook_url": "https://runbooks.example/disk",
+                "summary": "The disk is almost full"
+              },
+              "endsAt": "0001-01-01T00:00:00Z",
+              "fingerprint": "828eff8d6bbadca1",
+              "generatorURL": "http://dw/graph?g0.expr=x&g0.tab=1",
+              "labels": {
+                "alertname": "DiskAlmostFull",
+                "instance": "web-1",
+                "mountpoint": "/",
+                "severity": "page"
+              },
+              "startsAt": "2023-11-14T22:14:20.000Z",
+              "status": "firing"
+            }
+          ],
+          "commonAnnotations": {
+            "description": "Look for logs\nthat grow.",
+            "runbook_url": "https://runbooks.example/disk",
+            "summary": "The disk is almost full"
+          },
+          "commonLabels": {
+            "alertname": "DiskAlmostFull",
+            "instance": "web-1",
+            "mountpoint": "/",
+            "severity": "page"
+          },
+          "externalURL": "http://dw",
+          "groupKey": "{}:{alertname=\"DiskAlmostFull\", instance=\"web-1\"}",
+          "groupLabels": {
+            "alertname": "DiskAlmostFull",
+            "instance": "web-1"
+          },
+          "receiver": "team",
+          "status": "firing",
+          "transition_id": "00000000000000000000000000000001",
+          "truncatedAlerts": 0,
+          "version": "4"
+        }"#]],
+    );
+}
+
+#[test]
+fn an_end() {
+    check(
+        &[alert("web-1", "/", false)],
+        expect![[r#"
+        OK: DiskAlmostFull web-1
+        severity=page env=none rule=DiskAlmostFull status=resolved
+        OK 22:15Z DiskAlmostFull web-1: no longer: The disk is almost full - last value 93.25, alerts when > 90; DISK CRITICAL - free space: / 3%
+        ---
+        OK: DiskAlmostFull web-1
+
+        What:        The disk is almost full
+                     Look for logs
+                     that grow.
+        Where:       instance=web-1, mountpoint=/
+        Value:       last 93.25 (alerts when > 90)
+        Check said:  DISK CRITICAL - free space: / 3%
+        Since:       2023-11-14T22:13:20.000Z
+        Ended:       2023-11-14T22:15:20.500Z
+        Runbook:     https://runbooks.example/disk
+        Page:        http://dw/#/alerts/828eff8d6bbadca1?at=1700000120500
+        ---
+        {
+          "AlarmName": "DiskAlmostFull web-1",
+          "NewStateReason": "no longer: The disk is almost full - last value 93.25, alerts when > 90; DISK CRITICAL - free space: / 3%",
+          "NewStateValue": "OK",
+          "StateChangeTime": "2023-11-14T22:15:20.500+0000",
+          "alerts": [
+            {
+              "annotations": {
+                "description": "Look for logs\nthat grow.",
+                "runbook_url": "https://runbooks.example/disk",
+                "summary": "The disk is almost full"
+              },
+              "endsAt": "2023-11-14T22:15:20.500Z",
+              "fingerprint": "828eff8d6bbadca1",
+              "generatorURL": "http://dw/graph?g0.expr=x&g0.tab=1",
+              "labels": {
+                "alertname": "DiskAlmostFull",
+                "instance": "web-1",
+                "mountpoint": "/",
+                "severity": "page"
+              },
+              "startsAt": "2023-11-14T22:14:20.000Z",
+              "status": "resolved"
+            }
+          ],
+          "commonAnnotations": {
+            "description": "Look for logs\nthat grow.",
+            "runbook_url": "https://runbooks.example/disk",
+            "summary": "The disk is almost full"
+          },
+          "commonLabels": {
+            "alertname": "DiskAlmostFull",
+            "instance": "web-1",
+            "mountpoint": "/",
+            "severity": "page"
+          },
+          "externalURL": "http://dw",
+          "groupKey": "{}:{alertname=\"DiskAlmostFull\", instance=\"web-1\"}",
+          "groupLabels": {
+            "alertname": "DiskAlmostFull",
+            "instance": "web-1"
+          },
+          "receiver": "team",
+          "status": "resolved",
+          "transition_id": "00000000000000000000000000000000",
+          "truncatedAlerts": 0,
+          "version": "4"
+        }"#]],
+    );
+}
+
+#[test]
+fn several_alerts_share_what_they_have_in_common() {
+    let rendered = render(&group(&[alert("web-1", "/", true), alert("web-1", "/var", true)]), &external());
+    let json: serde_json::Value = serde_json::from_str(&rendered.default).unwrap();
+    assert_eq!(json["alerts"].as_array().unwrap().len(), 2);
+    assert_eq!(json["commonLabels"]["severity"], "page");
+    assert!(json["commonLabels"].get("mountpoint").is_none());
+    assert!(json["NewStateReason"].as_str().unwrap().ends_with("(and 1 more)"));
+    assert_eq!(rendered.email.matches("Where:").count(), 2);
+}
+
+#[test]
+fn the_subject_agrees_with_the_state() {
+    for fires in [true, false] {
+        let rendered = render(&group(&[alert("web-1", "/", fires)]), &external());
+        let json: serde_json::Value = serde_json::from_str(&rendered.default).unwrap();
+        let prefix = format!("{}: ", json["NewStateValue"].as_str().unwrap());
+        assert!(rendered.subject.starts_with(&prefix), "{}", rendered.subject);
+        assert_eq!(json["AlarmName"], "DiskAlmostFull web-1");
+    }
+}
+
+#[test]
+fn a_subject_at_the_limit_and_one_past_it() {
+    let subject = |chars: usize| render(&group(&[alert(&"x".repeat(chars), "/", true)]), &external()).subject;
+    let fixed = "ALARM: DiskAlmostFull ".len();
+    assert_eq!(subject(SUBJECT_CHARS_MAX - fixed).len(), SUBJECT_CHARS_MAX);
+    assert_eq!(subject(SUBJECT_CHARS_MAX - fixed + 1).len(), SUBJECT_CHARS_MAX);
+    let foreign = render(&group(&[alert("wéb\n1", "/", true)]), &external());
+    assert_eq!(foreign.subject, "ALARM: DiskAlmostFull w?b?1");
+}
+
+#[test]
+fn a_text_message_at_the_limit_and_one_past_it() {
+    let sms = |chars: usize| {
+        let mut one = alert("web-1", "/", true);
+        one.annotations.clear();
+        one.note = "é".repeat(chars);
+        render(&group(&[one]), &external()).sms.chars().count()
+    };
+    let fixed = sms(0) + "; ".len();
+    assert_eq!(sms(SMS_CHARS_MAX - fixed), SMS_CHARS_MAX);
+    assert_eq!(sms(SMS_CHARS_MAX - fixed + 1), SMS_CHARS_MAX);
+}
+
+#[test]
+fn a_message_that_is_too_long_is_cut_and_says_so() {
+    let many = |n: usize| {
+        let alerts: Vec<Alert> = (0..n)
+            .map(|i| {
+                let mut one = alert("web-1", &format!("/{i}"), true);
+                one.annotations.insert("description".to_owned(), "\"".repeat(1_000));
+                one
+            })
+            .collect();
+        render(&group(&alerts), &external())
+    };
+    let cut = |rendered: &Rendered| {
+        let json: serde_json::Value = serde_json::from_str(&rendered.default).unwrap();
+        (json["alerts"].as_array().unwrap().len(), json["truncatedAlerts"].as_u64().unwrap())
+    };
+    assert_eq!(cut(&many(10)), (10, 0));
+    let long = many(400);
+    assert!(long.bytes() <= MESSAGE_BYTES_MAX);
+    let (shown, hidden) = cut(&long);
+    assert_eq!(shown as u64 + hidden, 400);
+    assert!(hidden > 0 && long.bytes() > MESSAGE_BYTES_MAX / 2, "{shown} shown, {} bytes", long.bytes());
+    let quoted = serde_json::json!({"default": long.default, "email": long.email, "sms": long.sms}).to_string();
+    assert!(quoted.len() <= long.bytes(), "{} > {}", quoted.len(), long.bytes());
+}
