@@ -46,11 +46,6 @@ impl Operator {
 }
 
 pub(crate) fn eval(evaluator: &Evaluator, binary: &BinaryExpr, grid: Grid) -> Result<Out, EvalError> {
-    if let Some(modifier) = &binary.modifier
-        && (modifier.fill_values.lhs.is_some() || modifier.fill_values.rhs.is_some())
-    {
-        return Err(evaluator.not_built("`fill`", "fill"));
-    }
     let lhs = evaluator.eval(&binary.lhs, grid)?;
     let rhs = evaluator.eval(&binary.rhs, grid)?;
     combine(evaluator, binary, lhs, rhs, grid)

@@ -86,8 +86,7 @@ pub(crate) fn pair(
     let card = binary.modifier.as_ref().map_or(&one_to_one, |modifier| &modifier.card);
     // From here on the "one" side is on the right; values are turned back when computed.
     let turned = matches!(card, VectorMatchCardinality::OneToMany(_));
-    let (many, one) = if turned { (rhs, lhs) } else { (lhs, rhs) };
-    let pairing = Pairing { evaluator, binary, operator, card, turned, many: &many, one: &one, grid };
+    let (mut many, mut one) = if turned { (rhs, lhs) } else { (lhs, rhs) };
 
     let mut numbers: HashMap<Labels, usize> = HashMap::new();
     let mut groups: Vec<(Labels, Group)> = Vec::new();
@@ -104,6 +103,23 @@ pub(crate) fn pair(
     many_groups.into_iter().enumerate().for_each(|(row, group)| groups[group].1.many.push(row));
     one_groups.into_iter().enumerate().for_each(|(row, group)| groups[group].1.one.push(row));
 
+    if let Some(fill) = binary.modifier.as_ref().map(|modifier| &modifier.fill_values) {
+        let (fill_many, fill_one) = if turned { (fill.rhs, fill.lhs) } else { (fill.lhs, fill.rhs) };
+        for (signature, group) in &mut groups {
+            let missing_one = filled(evaluator, signature, (&many, &group.many), (&one, &group.one), fill_one, grid)?;
+            let missing_many = filled(evaluator, signature, (&one, &group.one), (&many, &group.many), fill_many, grid)?;
+            for (row, rows, numbers) in
+                [(missing_one, &mut one, &mut group.one), (missing_many, &mut many, &mut group.many)]
+            {
+                if let Some(row) = row {
+                    numbers.push(rows.len());
+                    rows.push(row);
+                }
+            }
+        }
+    }
+
+    let pairing = Pairing { evaluator, binary, operator, card, turned, many: &many, one: &one, grid };
     let mut rows = Vec::new();
     for (signature, group) in &groups {
         pairing.check_unique(signature, group)?;
@@ -111,6 +127,27 @@ pub(crate) fn pair(
     }
     // Different groups may still give the same labels.
     merge(rows)
+}
+
+/// The series that `fill` puts on a side where a group has none: the group's labels, and the value
+/// at the steps at which only the `other` side is there.
+fn filled(
+    evaluator: &Evaluator,
+    signature: &Labels,
+    other: (&[Row], &[usize]),
+    missing: (&[Row], &[usize]),
+    fill: Option<f64>,
+    grid: Grid,
+) -> Result<Option<Row>, EvalError> {
+    let Some(value) = fill else { return Ok(None) };
+    let present = |(rows, numbers): (&[Row], &[usize]), step| numbers.iter().any(|row| rows[*row].at(step).is_some());
+    let mut points = evaluator.blank(grid)?;
+    for (step, point) in points.iter_mut().enumerate() {
+        if present(other, step) && !present(missing, step) {
+            *point = value;
+        }
+    }
+    Ok(Some(Row::new(signature.clone(), points)).filter(Row::is_present))
 }
 
 struct Pairing<'a> {

@@ -23,6 +23,10 @@ impl Sum {
         self.total = total;
     }
 
+    fn times(self, factor: f64) -> Self {
+        Self { total: self.total * factor, lost: self.lost * factor }
+    }
+
     pub(crate) fn value(self) -> f64 {
         if self.total.is_infinite() { self.total } else { self.total + self.lost }
     }
@@ -34,27 +38,31 @@ pub(crate) fn sum(values: impl IntoIterator<Item = f64>) -> f64 {
     sum.value()
 }
 
-/// The mean. Where the sum would overflow, a running mean is used instead.
-pub(crate) fn mean(values: impl IntoIterator<Item = f64> + Clone) -> f64 {
-    let mut plain = Sum::default();
-    let mut count = 0_u64;
-    for value in values.clone() {
-        plain.add(value);
-        count += 1;
-    }
-    if plain.total.is_finite() || plain.total.is_nan() {
-        // Divided apart: the compensation must not push a huge sum over the edge.
-        return plain.total / count as f64 + plain.lost / count as f64;
-    }
-    let mut running = 0.0_f64;
-    for (before, value) in values.into_iter().enumerate() {
-        if running.is_infinite() && (value.is_finite() || value == running) {
-            continue;
+/// The mean. From where the sum would overflow, the mean itself is carried on.
+pub(crate) fn mean(values: impl IntoIterator<Item = f64>) -> f64 {
+    let mut sum = Sum::default();
+    let mut running = false;
+    let mut count = 0.0;
+    for value in values {
+        count += 1.0;
+        if !running {
+            let mut more = sum;
+            more.add(value);
+            if more.total.is_finite() || more.total.is_nan() || count == 1.0 {
+                sum = more;
+                continue;
+            }
+            running = true;
+            sum = sum.times(1.0 / (count - 1.0));
         }
-        let count = before as f64 + 1.0;
-        running += value / count - running / count;
+        sum = sum.times((count - 1.0) / count);
+        sum.add(value / count);
     }
-    running
+    if running {
+        return sum.value();
+    }
+    // Divided apart: the compensation must not push a huge sum over the edge.
+    if sum.total.is_infinite() { sum.total } else { sum.total / count + sum.lost / count }
 }
 
 /// The population variance, by Welford's method.
@@ -128,6 +136,9 @@ mod tests {
         assert_eq!(mean([1e100, 1.0, -1e100, 3.0]), 1.0);
         assert_eq!(mean([f64::MAX, f64::MAX]), f64::MAX);
         assert_eq!(mean([f64::INFINITY, 1.0]), f64::INFINITY);
+        assert_eq!(mean([1e308, 1e308, -1e308, -1e308]), 0.0);
+        assert!(mean([1.0, f64::INFINITY, f64::NEG_INFINITY]).is_nan());
+        assert_eq!(mean([1.0, f64::NEG_INFINITY, 3.0]), f64::NEG_INFINITY);
         assert_eq!(variance([2.0, 4.0]), 1.0);
     }
 

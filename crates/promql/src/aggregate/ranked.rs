@@ -103,7 +103,8 @@ pub(super) fn share(
     Ok(rows)
 }
 
-/// How many series of a group have each value; the value becomes the label `label`.
+/// How many series of a group have each value; the value becomes the label `label`, even where the
+/// group has that label already.
 pub(super) fn count_values(
     evaluator: &Evaluator,
     groups: &[Group],
@@ -114,8 +115,8 @@ pub(super) fn count_values(
         return Err(EvalError::Argument { what: "count_values needs the name of a label".to_owned() });
     }
     let mut rows = Vec::new();
+    let mut places: HashMap<Labels, usize> = HashMap::new();
     for group in groups {
-        let mut places: HashMap<Labels, usize> = HashMap::new();
         for step in 0..grid.count {
             for value in group.at(step) {
                 let labels = group.labels.to_builder().set(label, format_plain(value)).build()?;

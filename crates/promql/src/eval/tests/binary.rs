@@ -95,6 +95,14 @@ fn comparisons_filter_or_answer() {
 }
 
 #[test]
+fn fill_stands_in_for_the_missing_side() {
+    check(LOAD, "errors{code=\"404\"} / on(host) fill(0) requests", 0.0, "{host=\"a\"} 0.05\n{host=\"b\"} 0");
+    check(LOAD, "requests - on(host) fill_right(1) info{os=\"bsd\"}", 0.0, "{host=\"a\"} 599\n{host=\"b\"} 119");
+    check(LOAD, "requests - on(host) fill_left(1) info{os=\"bsd\"}", 0.0, "{host=\"b\"} 119");
+    check(LOAD, "nothing + fill_left(7) requests", 0.0, "{host=\"a\"} 607\n{host=\"b\"} 127");
+}
+
+#[test]
 fn sets() {
     check(LOAD, "requests and on(host) errors{code=\"404\"}", 0.0, "requests{host=\"a\"} 600");
     check(LOAD, "requests unless on(host) errors{code=\"404\"}", 0.0, "requests{host=\"b\"} 120");
