@@ -1,1 +1,69 @@
-//! pipeline
+//! One use case a function, over ports.
+//!
+//! The way of a sample: `ingest` (a batch, a Graphite body) puts records on the stream →
+//! `aggregate` turns them into blocks with a manifest entry, `broadcast` sends them to whoever
+//! watches, `evaluate` looks at check states and newest samples → `read` finds them again for
+//! `query` and for rules with history. This crate never names an adapter, reads a clock or the
+//! environment, or spells a storage key's bytes.
+
+pub mod aggregate;
+pub mod broadcast;
+pub mod checks;
+pub mod connect;
+pub mod documents;
+mod error;
+pub mod evaluate;
+pub mod http;
+pub mod ingest;
+pub mod keys;
+pub mod live;
+mod manifest;
+pub mod outbox;
+pub mod presence;
+pub mod progress;
+pub mod query;
+pub mod read;
+pub mod sources;
+pub mod tickets;
+pub mod wishes;
+
+pub use alerts;
+pub use error::Fault;
+pub use http::{Request, Response};
+pub use ports::{ConnectionId, Delivered, Ports, TenantId, Timestamp, Wake};
+pub use promql;
+pub use read::BlockCache;
+pub use series::{DAY_MS, HOUR_MS, Labels, Sample, SourceName};
+pub use wire;
+
+/// What every use case is given: the ports, the settings, and what a warm process remembers.
+pub struct Context {
+    /// The outside.
+    pub ports: Ports,
+    /// What the operator chose.
+    pub settings: Settings,
+    /// Decoded blocks. Immutable, named by content, so it can never be stale.
+    pub blocks: BlockCache,
+    /// Names for pushed data.
+    pub pushes: ingest::Numbering,
+}
+
+/// What the operator chose.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Samples older than this are refused into the ledger.
+    pub raw_retention_ms: i64,
+    /// Where people open the page, for links in notifications.
+    pub external_url: String,
+    /// Where websockets are opened.
+    pub websocket_url: String,
+}
+
+impl Context {
+    /// A context over these ports.
+    #[must_use]
+    pub fn new(ports: Ports, settings: Settings) -> Self {
+        let pushes = ingest::Numbering::new(&ports);
+        Self { ports, settings, blocks: BlockCache::default(), pushes }
+    }
+}

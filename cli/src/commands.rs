@@ -1,0 +1,8 @@
+//! The commands other than `serve`, one file each.
+
+pub(crate) mod apply;
+pub(crate) mod keys;
+pub(crate) mod notify;
+pub(crate) mod query;
+pub(crate) mod rules;
+pub(crate) mod trip;

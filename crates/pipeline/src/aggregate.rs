@@ -1,0 +1,203 @@
+//! Records of the stream become blocks.
+//!
+//! One invocation writes, a tenant, a block for each 10 min window that is still open and at most
+//! one *late* block for everything older. Blocks are sets of identified samples named by their
+//! content, and the notes beside them are sets of (source, epoch, seq, window): a record that is
+//! delivered again changes nothing that anybody reads.
+
+mod compact;
+
+use std::collections::BTreeMap;
+
+use blocks::{BatchNote, Level, PackNotes, SourceNote, join, join_counters, pack, split_by_window};
+use bytes::Bytes;
+use ports::{Condition, Delivered, ITEM_BYTES_MAX, Key, Partition, Ports, TenantId, Timestamp, Write};
+use series::{Epoch, SourceName, TEN_MINUTES_MS, Window};
+use wire::{Batch, Counters, Rejection, SeriesColumn, StreamEnvelope, StreamKind};
+
+pub use compact::{KEEP_REPLACED_MS, SETTLE_MS, WINDOWS_PER_RUN_MAX, compact};
+
+use crate::error::Fault;
+use crate::{Context, manifest, progress};
+
+/// One shard's batch. An error: nothing counts as done, and it comes again.
+pub async fn stream(context: &Context, records: &[Delivered]) -> Result<(), Fault> {
+    let ports = &context.ports;
+    let mut tenants: BTreeMap<TenantId, Gathered> = BTreeMap::new();
+    let mut pulses: BTreeMap<&str, Timestamp> = BTreeMap::new();
+    let mut through: BTreeMap<TenantId, Timestamp> = BTreeMap::new();
+    for record in records {
+        let envelope = match StreamEnvelope::decode(record.data.clone()) {
+            Ok(envelope) => envelope,
+            Err(error) => {
+                // Whose it was cannot be known; its bytes are kept, and its neighbours go on.
+                quarantine(ports, &TenantId::default(), &record.data, error.reason()).await?;
+                continue;
+            }
+        };
+        if let StreamKind::Pulse { at } = envelope.kind {
+            let newest = pulses.entry(&record.shard).or_insert(at);
+            *newest = at.max(*newest);
+            continue;
+        }
+        let newest = through.entry(envelope.tenant.clone()).or_insert(record.arrived_at);
+        *newest = record.arrived_at.max(*newest);
+        let gathered = tenants.entry(envelope.tenant.clone()).or_default();
+        if let Err(reason) = gathered.take(envelope) {
+            quarantine(ports, &reason.tenant, &record.data, reason.reason).await?;
+        }
+    }
+    for (tenant, gathered) in tenants {
+        let arrived_through = through.get(&tenant).copied().unwrap_or_default();
+        gathered.store(context, &tenant, arrived_through).await?;
+    }
+    for (shard, at) in pulses {
+        progress::note(ports, shard, at).await?;
+    }
+    Ok(())
+}
+
+/// Keeps bytes that can never be processed, with the reason.
+pub async fn quarantine(ports: &Ports, tenant: &TenantId, bytes: &[u8], reason: &'static str) -> Result<(), Fault> {
+    let hash = blocks::block_name(bytes);
+    tracing::error!(%tenant, reason, hash, bytes = bytes.len(), "a record is quarantined");
+    // Cut where it is larger than an item: the head tells what it was.
+    let head = &bytes[..bytes.len().min(ITEM_BYTES_MAX - 1_000)];
+    let value = [reason.as_bytes(), b"\n", head].concat();
+    let key = Key::new(Partition::Quarantine(tenant.clone()), format!("{reason}/{hash}"));
+    ports.table.write(Write::put(key, Bytes::from(value), Condition::Always)).await?;
+    Ok(())
+}
+
+/// What one invocation knows of a tenant.
+#[derive(Default)]
+struct Gathered {
+    columns: Vec<SeriesColumn>,
+    notes: BTreeMap<(SourceName, Window), Vec<BatchNote>>,
+    heard: BTreeMap<SourceName, Heard>,
+}
+
+struct Heard {
+    at: Timestamp,
+    counters: BTreeMap<Epoch, Counters>,
+}
+
+struct Unreadable {
+    tenant: TenantId,
+    reason: &'static str,
+}
+
+impl Gathered {
+    fn take(&mut self, envelope: StreamEnvelope) -> Result<(), Unreadable> {
+        let StreamEnvelope { tenant, source, received_at, kind, rejected, .. } = envelope;
+        match kind {
+            StreamKind::Heartbeat { epoch, counters } => {
+                self.hear(source, received_at, Some((epoch, counters)));
+                Ok(())
+            }
+            StreamKind::Pulse { .. } => Ok(()),
+            StreamKind::Batch { epoch, seq, batch } | StreamKind::Pushed { epoch, seq, batch } => {
+                let decoded = Batch::decode(&batch).map_err(|e| Unreadable { tenant, reason: e.reason() })?;
+                let batch = decoded.batch;
+                let own_ledger = batch.counters.generated > 0;
+                let counters = own_ledger.then(|| (epoch, batch.counters.clone()));
+                self.hear(source.clone(), received_at, counters);
+                let refused = refusals(rejected, decoded.rejected);
+                self.note(&source, epoch, seq, &batch, refused);
+                self.columns.extend(batch.series);
+                Ok(())
+            }
+        }
+    }
+
+    fn hear(&mut self, source: SourceName, at: Timestamp, counters: Option<(Epoch, Counters)>) {
+        let heard = self.heard.entry(source).or_insert_with(|| Heard { at, counters: BTreeMap::new() });
+        heard.at = heard.at.max(at);
+        if let Some((epoch, counters)) = counters {
+            let known = heard.counters.remove(&epoch);
+            let newest = known.map_or_else(|| counters.clone(), |known| join_counters(known, counters.clone()));
+            heard.counters.insert(epoch, newest);
+        }
+    }
+
+    fn note(&mut self, source: &SourceName, epoch: Epoch, seq: u64, batch: &Batch, refused: BTreeMap<String, u64>) {
+        let mut samples: BTreeMap<Window, u64> = BTreeMap::new();
+        let home = Window::around(batch.created_at, TEN_MINUTES_MS);
+        // What was refused is told once, in the window of the batch itself.
+        samples.insert(home, 0);
+        for column in &batch.series {
+            for sample in &column.samples {
+                *samples.entry(Window::around(sample.at, TEN_MINUTES_MS)).or_default() += 1;
+            }
+        }
+        for (window, samples) in samples {
+            let mut note = BatchNote::new(epoch, seq, window.start, samples);
+            if window == home {
+                note.rejected.clone_from(&refused);
+            }
+            self.notes.entry((source.clone(), window)).or_default().push(note);
+        }
+    }
+
+    async fn store(self, context: &Context, tenant: &TenantId, arrived_through: Timestamp) -> Result<(), Fault> {
+        let now = context.ports.clock.now();
+        let current = Window::around(now, TEN_MINUTES_MS);
+        let oldest_open = current.previous().start;
+        let mut fresh: BTreeMap<Window, Part> = BTreeMap::new();
+        let mut late = Part::default();
+        for (window, columns) in split_by_window(self.columns, TEN_MINUTES_MS) {
+            let part = if window.start < oldest_open { &mut late } else { fresh.entry(window).or_default() };
+            part.columns.extend(columns);
+        }
+        for ((source, window), notes) in self.notes {
+            let part = if window.start < oldest_open { &mut late } else { fresh.entry(window).or_default() };
+            part.window = Some(part.window.map_or(window, |w| w.min(window)));
+            let at = self.heard.get(&source).map_or(now, |heard| heard.at);
+            part.sources.entry(source.clone()).or_insert_with(|| SourceNote::new(source, at)).notes.extend(notes);
+        }
+        // Signs of life and ledgers stand with the current window.
+        let newest = fresh.entry(current).or_default();
+        for (source, heard) in self.heard {
+            let note = newest.sources.entry(source.clone()).or_insert_with(|| SourceNote::new(source, heard.at));
+            note.last_seen = note.last_seen.max(heard.at);
+            note.counters = heard.counters;
+        }
+        for (window, part) in fresh {
+            part.store(context, tenant, Level::Fresh, window, arrived_through).await?;
+        }
+        match late.window {
+            Some(window) => late.store(context, tenant, Level::Late, window, arrived_through).await,
+            None => Ok(()),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Part {
+    columns: Vec<SeriesColumn>,
+    sources: BTreeMap<SourceName, SourceNote>,
+    window: Option<Window>,
+}
+
+impl Part {
+    async fn store(
+        self,
+        context: &Context,
+        tenant: &TenantId,
+        level: Level,
+        window: Window,
+        arrived_through: Timestamp,
+    ) -> Result<(), Fault> {
+        let sources = self.sources.into_values().collect();
+        let notes = PackNotes { level, window, sources, replaces: Vec::new(), arrived_through };
+        manifest::put(&context.ports, tenant, pack(join(self.columns), notes)).await
+    }
+}
+
+fn refusals(listed: Vec<Rejection>, found: Vec<Rejection>) -> BTreeMap<String, u64> {
+    let mut refused: BTreeMap<String, u64> = BTreeMap::new();
+    for rejection in listed.into_iter().chain(found) {
+        *refused.entry(rejection.reason).or_default() += rejection.count;
+    }
+    refused
+}

@@ -1,0 +1,136 @@
+//! Configuration documents: rule files, routing. What `daywatch apply` puts and the evaluators
+//! read. Validated before they are stored, all or nothing.
+
+use ports::{Condition, Key, Partition, Ports, TenantId, Timestamp, WRITES_AT_ONCE_MAX, Write, WrittenAll};
+use serde::{Deserialize, Serialize};
+
+use crate::connect::parse;
+use crate::error::Fault;
+
+/// Bytes of one document.
+pub const DOCUMENT_BYTES_MAX: usize = 256 * 1024;
+/// Characters of a document's name.
+pub const DOCUMENT_NAME_CHARS_MAX: usize = 100;
+
+/// What a document is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A rule file, Prometheus's format.
+    Rules,
+    /// A routing file, Alertmanager's format. There is one, named `default`.
+    Alertmanager,
+}
+
+impl Kind {
+    /// As it stands in paths.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Rules => "rules",
+            Self::Alertmanager => "alertmanager",
+        }
+    }
+
+    /// From a path.
+    pub fn from_path(text: &str) -> Result<Self, Fault> {
+        match text {
+            "rules" => Ok(Self::Rules),
+            "alertmanager" => Ok(Self::Alertmanager),
+            other => {
+                Err(Fault::NotFound(format!("there is no configuration of kind {other:?}, but rules and alertmanager")))
+            }
+        }
+    }
+}
+
+/// A stored document.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Document {
+    /// What it is.
+    pub kind: Kind,
+    /// Its name within its kind.
+    pub name: String,
+    /// Its text as it was given.
+    pub text: String,
+    /// When it was stored.
+    pub stored_at_ms: Timestamp,
+}
+
+/// Checks a document's text; the error is for a person, with file, line and caret.
+pub fn check(kind: Kind, name: &str, text: &str) -> Result<(), Fault> {
+    if name.is_empty()
+        || name.chars().count() > DOCUMENT_NAME_CHARS_MAX
+        || !name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
+    {
+        return Err(Fault::bad(format!(
+            "a document's name has 1 to {DOCUMENT_NAME_CHARS_MAX} letters, digits, `-`, `_` or `.`, not {name:?}"
+        )));
+    }
+    if text.len() > DOCUMENT_BYTES_MAX {
+        return Err(Fault::TooLarge { bytes: text.len(), max: DOCUMENT_BYTES_MAX });
+    }
+    match kind {
+        Kind::Rules => rules_of(name, text).map(drop),
+        Kind::Alertmanager if name != "default" => {
+            Err(Fault::bad(format!("the routing file is named \"default\", not {name:?}")))
+        }
+        Kind::Alertmanager => Ok(()),
+    }
+}
+
+/// A rule file's text, read.
+pub fn rules_of(name: &str, text: &str) -> Result<alerts::rules::RuleFile, Fault> {
+    alerts::rules::parse(name, text)
+        .map_err(|problems| Fault::Bad(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")))
+}
+
+/// Stores documents, all or none.
+pub async fn put_all(ports: &Ports, tenant: &TenantId, documents: &[(Kind, String, String)]) -> Result<(), Fault> {
+    if documents.len() > WRITES_AT_ONCE_MAX {
+        return Err(Fault::bad(format!("at most {WRITES_AT_ONCE_MAX} documents at once, not {}", documents.len())));
+    }
+    let now = ports.clock.now();
+    let mut writes = Vec::with_capacity(documents.len());
+    for (kind, name, text) in documents {
+        check(*kind, name, text)?;
+        let document = Document { kind: *kind, name: name.clone(), text: text.clone(), stored_at_ms: now };
+        let value = serde_json::to_vec(&document).map_err(|e| Fault::Internal(e.to_string()))?;
+        writes.push(Write::put(place(tenant, *kind, name), value, Condition::Always));
+    }
+    match ports.table.write_all(writes).await? {
+        WrittenAll::Done => Ok(()),
+        WrittenAll::ConditionFailed { .. } => Err(Fault::Conflict("the documents changed meanwhile".to_owned())),
+    }
+}
+
+/// One document.
+pub async fn get(ports: &Ports, tenant: &TenantId, kind: Kind, name: &str) -> Result<Option<Document>, Fault> {
+    let item = ports.table.get(&place(tenant, kind, name)).await?;
+    item.map(|item| parse(&item.value, "document")).transpose()
+}
+
+/// All documents of a kind, by name.
+pub async fn all(ports: &Ports, tenant: &TenantId, kind: Kind) -> Result<Vec<Document>, Fault> {
+    let prefix = format!("{}/", kind.as_str());
+    let items = ports.table.query_prefix(&Partition::Config(tenant.clone()), &prefix).await?;
+    items.iter().map(|item| parse(&item.value, "document")).collect()
+}
+
+/// Removes a document; answers whether it was there.
+pub async fn delete(ports: &Ports, tenant: &TenantId, kind: Kind, name: &str) -> Result<bool, Fault> {
+    let key = place(tenant, kind, name);
+    let there = ports.table.get(&key).await?.is_some();
+    ports.table.write(Write::Delete { key, condition: Condition::Always }).await?;
+    Ok(there)
+}
+
+/// Every tenant that has a key.
+pub async fn tenants(ports: &Ports) -> Result<Vec<TenantId>, Fault> {
+    let items = ports.table.query_all(&Partition::Tenants, "", "").await?;
+    items.iter().map(|item| TenantId::new(&item.sort).map_err(|e| Fault::Internal(e.to_string()))).collect()
+}
+
+fn place(tenant: &TenantId, kind: Kind, name: &str) -> Key {
+    Key::new(Partition::Config(tenant.clone()), format!("{}/{name}", kind.as_str()))
+}

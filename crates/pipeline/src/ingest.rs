@@ -1,0 +1,323 @@
+//! What comes in: an agent's batches and heartbeats, pushed Graphite lines, passive checks.
+//!
+//! Validate, limit, put on the stream by lane, and only then acknowledge: an ack says that the
+//! stream took every record of the batch. What is refused goes with the record, so that the ledger
+//! counts it exactly once however often the record is delivered.
+
+mod passive;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use ports::{Accepted, Condition, Key, Partition, Ports, RECORDS_PER_PUT_MAX, StreamRecord, Timestamp, Write};
+use serde::Serialize;
+use series::{Epoch, Lane, SourceName};
+use wire::limits::BATCH_BYTES_MAX;
+use wire::{Batch, Contents, Counters, Rejection, SeqRange, SeriesColumn, ServerFrame, StreamEnvelope, StreamKind};
+
+use crate::connect::Connection;
+use crate::error::Fault;
+use crate::http::{BODY_BYTES_MAX, Request};
+use crate::keys::Caller;
+use crate::{Context, live};
+
+pub use passive::{RESULTS_MAX, checks};
+
+/// A sample may be this far ahead of our clock.
+pub const AHEAD_MS_MAX: i64 = 10 * 60_000;
+/// Characters of a pushed batch, as `wire::chunk` counts them (base64).
+const PUSHED_PAYLOAD_BYTES_MAX: usize = BATCH_BYTES_MAX / 3 * 4;
+/// The source of samples that Daywatch makes itself (`up`).
+pub const OWN_SOURCE: &str = "daywatch";
+/// How often a record that the stream did not take is tried again before the sender must.
+const PUT_ATTEMPTS: usize = 3;
+
+/// What became of a push.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Pushed {
+    /// Samples that the stream took.
+    pub accepted: u64,
+    /// What was refused, and why.
+    pub rejected: Vec<Rejection>,
+}
+
+/// One batch of a connection that has said hello.
+pub async fn batch(context: &Context, connection: &Connection, payload: &str) -> Result<(), Fault> {
+    let ports = &context.ports;
+    let Some(source) = &connection.source else {
+        return refuse(ports, connection, "no_hello", "say hello before the first batch").await;
+    };
+    let decoded = wire::payload_bytes(payload).and_then(|bytes| Ok((Batch::decode(&bytes)?, bytes)));
+    let (decoded, bytes) = match decoded {
+        Ok(decoded) => decoded,
+        Err(error) => {
+            quarantine(ports, connection, payload.as_bytes(), error.reason()).await?;
+            note_rejected(context, connection, source, error.reason(), &error.to_string()).await?;
+            return refuse(ports, connection, error.reason(), &error.to_string()).await;
+        }
+    };
+    let mut batch = decoded.batch;
+    let out_of_time = take_out_of_time(&mut batch.series, ports.clock.now(), context.settings.raw_retention_ms);
+    let all = [decoded.rejected, out_of_time.clone()].concat();
+    // A batch that is taken whole travels on as its own bytes, and every reader finds its bad parts
+    // again; one that is written anew has them no more, so they are listed beside it.
+    let whole = out_of_time.is_empty() && batch.source == *source;
+    batch.source = source.clone();
+    let (body, listed) = if whole { (bytes, Vec::new()) } else { (batch.encode(), all.clone()) };
+    let tenant = &connection.caller.tenant;
+    let envelope = StreamEnvelope {
+        tenant: tenant.clone(),
+        source: source.clone(),
+        received_at: ports.clock.now(),
+        kind: StreamKind::Batch { epoch: batch.epoch, seq: batch.seq, batch: body.into() },
+        rejected: listed,
+        connection: Some(connection.id.0.clone()),
+    };
+    put(ports, vec![StreamRecord { lane: Lane::of_source(tenant, source), data: envelope.encode() }]).await?;
+    let ranges = vec![SeqRange { from: batch.seq, to: batch.seq }];
+    live::post(ports, &connection.id, &ServerFrame::Ack { epoch: batch.epoch, ranges, rejected: all }).await?;
+    Ok(())
+}
+
+/// A sign of life.
+pub async fn heartbeat(ports: &Ports, connection: &Connection, epoch: Epoch, counters: &Counters) -> Result<(), Fault> {
+    let Some(source) = &connection.source else {
+        return refuse(ports, connection, "no_hello", "say hello before the first heartbeat").await;
+    };
+    let tenant = &connection.caller.tenant;
+    let now = ports.clock.now();
+    let envelope = StreamEnvelope {
+        tenant: tenant.clone(),
+        source: source.clone(),
+        received_at: now,
+        kind: StreamKind::Heartbeat { epoch, counters: counters.clone() },
+        rejected: Vec::new(),
+        connection: Some(connection.id.0.clone()),
+    };
+    let record = StreamRecord { lane: Lane::of_source(tenant, source), data: envelope.encode() };
+    put(ports, vec![record]).await
+}
+
+/// A frame that could not be read: the sender is told and the connection stays.
+pub async fn bad_frame(context: &Context, connection: &Connection, reason: &str, text: &str) -> Result<(), Fault> {
+    if let Some(source) = &connection.source {
+        note_rejected(context, connection, source, reason, text).await?;
+    }
+    refuse(&context.ports, connection, reason, text).await
+}
+
+async fn refuse(ports: &Ports, connection: &Connection, reason: &str, text: &str) -> Result<(), Fault> {
+    let frame = ServerFrame::Error { reason: reason.to_owned(), text: text.to_owned() };
+    live::post(ports, &connection.id, &frame).await?;
+    Ok(())
+}
+
+/// Counts a refusal that belongs to no readable batch.
+async fn note_rejected(
+    context: &Context,
+    connection: &Connection,
+    source: &SourceName,
+    reason: &str,
+    first: &str,
+) -> Result<(), Fault> {
+    let rejection = Rejection { reason: reason.to_owned(), count: 1, first: first.to_owned() };
+    let tenant = &connection.caller.tenant;
+    let pushed = PushedBatch::new(context, source.clone(), Vec::new(), vec![rejection]);
+    let record = StreamRecord { lane: Lane::of_source(tenant, source), data: pushed.envelope(tenant) };
+    put(&context.ports, vec![record]).await
+}
+
+async fn quarantine(ports: &Ports, connection: &Connection, bytes: &[u8], reason: &'static str) -> Result<(), Fault> {
+    crate::aggregate::quarantine(ports, &connection.caller.tenant, bytes, reason).await
+}
+
+/// `POST /graphite`: plaintext lines. No label is added; the key's name is the source.
+pub async fn graphite(context: &Context, caller: &Caller, request: &Request) -> Result<Pushed, Fault> {
+    caller.may_push()?;
+    if request.body.len() > BODY_BYTES_MAX {
+        return Err(Fault::TooLarge { bytes: request.body.len(), max: BODY_BYTES_MAX });
+    }
+    let parsed = formats::graphite::parse_body(&request.body, context.ports.clock.now());
+    let rejected = parsed.rejected.by_reason().iter().map(|(reason, count)| Rejection {
+        reason: (*reason).to_owned(),
+        count: *count,
+        first: parsed.rejected.iter().find(|r| r.reason == *reason).map(ToString::to_string).unwrap_or_default(),
+    });
+    let rejected = rejected.collect();
+    push(context, caller, parsed.samples, rejected).await
+}
+
+/// Puts pushed samples on the stream: at most 16 records a body, by lane.
+pub async fn push(
+    context: &Context,
+    caller: &Caller,
+    samples: Vec<(series::Labels, series::Sample)>,
+    mut rejected: Vec<Rejection>,
+) -> Result<Pushed, Fault> {
+    let ports = &context.ports;
+    let source = SourceName::new(&caller.name).map_err(|e| Fault::Internal(format!("the key's name: {e}")))?;
+    let mut columns: BTreeMap<series::Labels, Vec<series::Sample>> = BTreeMap::new();
+    for (labels, sample) in samples {
+        columns.entry(labels).or_default().push(sample);
+    }
+    let mut columns: Vec<SeriesColumn> = columns
+        .into_iter()
+        .map(|(labels, mut samples)| {
+            samples.sort_by_key(|sample| sample.at);
+            SeriesColumn { labels, samples }
+        })
+        .collect();
+    let late = take_out_of_time(&mut columns, ports.clock.now(), context.settings.raw_retention_ms);
+    rejected.extend(late);
+    let accepted = columns.iter().map(|column| column.samples.len() as u64).sum();
+    let mut lanes: BTreeMap<Lane, Vec<SeriesColumn>> = BTreeMap::new();
+    for column in columns {
+        let lane = Lane::of_pushed(&caller.tenant, &caller.key_id, column.labels.id());
+        lanes.entry(lane).or_default().push(column);
+    }
+    if lanes.is_empty() {
+        // The refusals still have to be counted, and counted durably.
+        lanes.insert(Lane::of_source(&caller.tenant, &source), Vec::new());
+    }
+    remember_source(ports, caller, &source).await?;
+    let mut records = Vec::with_capacity(lanes.len());
+    // The refusals go with the first record alone.
+    let mut refusals = rejected.clone();
+    for (lane, series) in lanes {
+        let contents = Contents { series, ..Contents::default() };
+        let chunked = wire::chunk(contents, &source, PUSHED_PAYLOAD_BYTES_MAX);
+        refusals.extend(chunked.rejected.iter().cloned());
+        rejected.extend(chunked.rejected);
+        let parts = if chunked.parts.is_empty() { vec![Contents::default()] } else { chunked.parts };
+        for part in parts {
+            let pushed = PushedBatch::new(context, source.clone(), part.series, std::mem::take(&mut refusals));
+            records.push(StreamRecord { lane, data: pushed.envelope(&caller.tenant) });
+        }
+    }
+    put(ports, records).await?;
+    Ok(Pushed { accepted, rejected })
+}
+
+/// Numbers pushed data, which no agent numbered: an epoch a process, a seq a record. A client that
+/// repeats its body gets new numbers, and the join by identity makes its samples count once.
+#[derive(Debug)]
+pub struct Numbering {
+    epoch: Epoch,
+    next: AtomicU64,
+}
+
+impl Numbering {
+    pub(crate) fn new(ports: &Ports) -> Self {
+        let mut epoch = [0u8; 8];
+        ports.entropy.fill(&mut epoch);
+        Self { epoch: Epoch(u64::from_le_bytes(epoch)), next: AtomicU64::new(1) }
+    }
+}
+
+struct PushedBatch {
+    batch: Batch,
+    rejected: Vec<Rejection>,
+}
+
+impl PushedBatch {
+    fn new(context: &Context, source: SourceName, series: Vec<SeriesColumn>, rejected: Vec<Rejection>) -> Self {
+        let batch = Batch {
+            source,
+            epoch: context.pushes.epoch,
+            seq: context.pushes.next.fetch_add(1, Ordering::Relaxed),
+            created_at: context.ports.clock.now(),
+            ack_now: false,
+            series,
+            checks: Vec::new(),
+            logs: Vec::new(),
+            counters: Counters::default(),
+        };
+        Self { batch, rejected }
+    }
+
+    fn envelope(self, tenant: &ports::TenantId) -> Bytes {
+        let Self { batch, rejected } = self;
+        StreamEnvelope {
+            tenant: tenant.clone(),
+            source: batch.source.clone(),
+            received_at: batch.created_at,
+            kind: StreamKind::Pushed { epoch: batch.epoch, seq: batch.seq, batch: batch.encode().into() },
+            rejected,
+            connection: None,
+        }
+        .encode()
+    }
+}
+
+/// Samples that Daywatch makes itself, under a source of its own.
+pub(crate) fn own_samples(
+    context: &Context,
+    tenant: &ports::TenantId,
+    series: Vec<SeriesColumn>,
+) -> Result<Bytes, Fault> {
+    let source = SourceName::new(OWN_SOURCE).map_err(|e| Fault::Internal(e.to_string()))?;
+    Ok(PushedBatch::new(context, source, series, Vec::new()).envelope(tenant))
+}
+
+/// Removes samples outside of the time that is kept.
+fn take_out_of_time(columns: &mut Vec<SeriesColumn>, now: Timestamp, retention_ms: i64) -> Vec<Rejection> {
+    let (oldest, newest) = (now.plus_ms(-retention_ms), now.plus_ms(AHEAD_MS_MAX));
+    let mut ahead = Rejection { reason: "too_far_ahead".to_owned(), count: 0, first: String::new() };
+    let mut old = Rejection { reason: "too_old".to_owned(), count: 0, first: String::new() };
+    for column in columns.iter_mut() {
+        let labels = &column.labels;
+        column.samples.retain(|sample| {
+            let refusal = if sample.at > newest {
+                &mut ahead
+            } else if sample.at < oldest {
+                &mut old
+            } else {
+                return true;
+            };
+            if refusal.count == 0 {
+                refusal.first = format!("{labels} at {} ms", sample.at);
+            }
+            refusal.count += 1;
+            false
+        });
+    }
+    columns.retain(|column| !column.samples.is_empty());
+    [ahead, old].into_iter().filter(|refusal| refusal.count > 0).collect()
+}
+
+/// A source that pushes has no connection; it is known from its first push on.
+async fn remember_source(ports: &Ports, caller: &Caller, source: &SourceName) -> Result<(), Fault> {
+    let key = Key::new(Partition::Sources(caller.tenant.clone()), source.as_str());
+    if ports.table.get(&key).await?.is_none() {
+        ports.table.write(Write::put(key, b"push".to_vec(), Condition::Absent)).await?;
+    }
+    Ok(())
+}
+
+/// Puts records; those that the stream refuses are tried again, alone, and then it is the
+/// sender's turn.
+pub(crate) async fn put(ports: &Ports, records: Vec<StreamRecord>) -> Result<(), Fault> {
+    let mut owed = records;
+    let mut last = None;
+    for _ in 0..PUT_ATTEMPTS {
+        let mut refused = Vec::new();
+        for part in owed.chunks(RECORDS_PER_PUT_MAX) {
+            let answers: Vec<Accepted> = ports.stream.put(part.to_vec()).await?;
+            for (record, answer) in part.iter().zip(answers) {
+                if let Err(error) = answer {
+                    if !error.is_transient() {
+                        return Err(error.into());
+                    }
+                    last = Some(error);
+                    refused.push(record.clone());
+                }
+            }
+        }
+        if refused.is_empty() {
+            return Ok(());
+        }
+        owed = refused;
+    }
+    Err(last.map_or_else(|| Fault::Internal("the stream gave no answer".to_owned()), Fault::from))
+}
