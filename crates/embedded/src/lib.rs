@@ -45,3 +45,5 @@ pub use topic::{MemoryTopic, WEBHOOK_TIMEOUT, WebhookTopic};
 
 #[cfg(test)]
 mod contract_tests;
+#[cfg(test)]
+mod crash_tests;

@@ -14,7 +14,7 @@ use ports::{Clock, PortError, Timestamp};
 use redb::{Database, ReadTransaction, ReadableDatabase, StorageBackend, TableDefinition, WriteTransaction};
 use tokio::sync::oneshot;
 
-use crate::disk::{Disk, DiskFile};
+use crate::disk::{Disk, DiskFile, parent_of};
 use crate::group::GroupCommit;
 
 /// Writes of one commit.
@@ -270,16 +270,28 @@ fn reply<T>(sender: &Mutex<Option<oneshot::Sender<Result<T, PortError>>>>, resul
     }
 }
 
+/// Opens the file, or makes it under another name and renames it: a power cut while redb makes a
+/// file would leave one that it does not open.
 fn open_database(disk: &dyn Disk, path: &str, abandoned: &Arc<AtomicBool>) -> Result<Database, redb::Error> {
-    let io = |error: io::Error| redb::Error::Io(error);
-    let file = disk.open(path).map_err(io)?;
-    disk.sync_dir(crate::disk::parent_of(path)).map_err(io)?;
+    if !disk.exists(path).map_err(redb::Error::Io)? {
+        let unfinished = format!("{path}.new");
+        disk.remove(&unfinished).map_err(redb::Error::Io)?;
+        let database = open_file(disk, &unfinished, &Arc::default())?;
+        let transaction = database.begin_write()?;
+        Tables::open(&transaction, Timestamp(0))?;
+        transaction.commit()?;
+        drop(database);
+        disk.open(&unfinished).and_then(|file| file.sync()).map_err(redb::Error::Io)?;
+        disk.rename(&unfinished, path).map_err(redb::Error::Io)?;
+    }
+    disk.sync_dir(parent_of(path)).map_err(redb::Error::Io)?;
+    open_file(disk, path, abandoned)
+}
+
+fn open_file(disk: &dyn Disk, path: &str, abandoned: &Arc<AtomicBool>) -> Result<Database, redb::Error> {
+    let file = disk.open(path).map_err(redb::Error::Io)?;
     let backend = RedbFile { file, abandoned: Arc::clone(abandoned) };
-    let database = Database::builder().set_cache_size(CACHE_BYTES).create_with_backend(backend)?;
-    let transaction = database.begin_write()?;
-    Tables::open(&transaction, Timestamp(0))?;
-    transaction.commit()?;
-    Ok(database)
+    Ok(Database::builder().set_cache_size(CACHE_BYTES).create_with_backend(backend)?)
 }
 
 /// redb's view of a file on a [`Disk`].
