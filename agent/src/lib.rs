@@ -10,3 +10,4 @@ pub mod figures;
 pub mod inputs;
 pub mod intake;
 pub mod schedule;
+pub mod surroundings;

@@ -5,6 +5,8 @@
 //! never holds a job up. A job never overlaps itself, and a slow job never delays another.
 
 mod check_state;
+mod runner;
+mod steps;
 
 use std::time::Duration;
 
@@ -12,6 +14,8 @@ use futures_util::future::BoxFuture;
 use series::Timestamp;
 
 pub use check_state::{CheckStates, Observed, Verdict};
+pub use runner::start;
+pub use steps::{FIRST_RUN_SPREAD_MS, Steps};
 
 /// Something that runs again and again.
 pub trait Job: Send {
