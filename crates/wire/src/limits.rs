@@ -45,3 +45,44 @@ pub const REASONS_MAX: usize = 32;
 pub const REASON_BYTES_MAX: usize = 40;
 /// Bytes of a rejection's example.
 pub const REJECTION_TEXT_BYTES_MAX: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use series::limits::{
+        LABEL_NAME_BYTES_MAX, LABEL_SET_BYTES_MAX, LABEL_VALUE_BYTES_MAX, LABELS_PER_SERIES_MAX, METRIC_NAME_BYTES_MAX,
+    };
+
+    use super::*;
+
+    /// `number` as documents write it.
+    fn shown(number: usize) -> String {
+        let digits = number.to_string();
+        let cut = digits.len().saturating_sub(3);
+        if cut == 0 { digits } else { format!("{},{}", &digits[..cut], &digits[cut..]) }
+    }
+
+    #[test]
+    fn the_documented_limits_are_the_real_ones() {
+        let document = include_str!("../../../docs/protocol.md");
+        let mut rows = document.lines().skip_while(|line| *line != "### Limits").filter(|line| line.starts_with("| "));
+        let mut check = |limits: &[usize]| {
+            let row = rows.find(|row| !row.starts_with("| what") && !row.contains("4 MiB")).unwrap_or_default();
+            for limit in limits {
+                assert!(row.contains(&shown(*limit)), "{limit} in {row}");
+            }
+        };
+        check(&[FRAME_BYTES_MAX]);
+        check(&[PAYLOAD_BYTES_MAX]);
+        check(&[BATCH_BYTES_MAX]);
+        check(&[SERIES_PER_BATCH_MAX, SAMPLES_PER_BATCH_MAX, STRINGS_PER_BATCH_MAX]);
+        check(&[CHECKS_PER_BATCH_MAX, LOGS_PER_BATCH_MAX]);
+        check(&[LABELS_PER_SERIES_MAX, LABEL_SET_BYTES_MAX]);
+        check(&[LABEL_NAME_BYTES_MAX, LABEL_VALUE_BYTES_MAX, METRIC_NAME_BYTES_MAX]);
+        check(&[CHECK_NAME_BYTES_MAX, CHECK_TEXT_BYTES_MAX]);
+        check(&[PERF_ITEMS_MAX, PERF_TEXT_BYTES_MAX]);
+        check(&[LOG_NAME_BYTES_MAX, LOG_TEXT_BYTES_MAX]);
+        assert_eq!(DECOMPRESSED_BYTES_MAX, 4 << 20);
+        assert_eq!((DECOMPRESSED_BYTES_FREE, DECOMPRESSION_RATIO_MAX), (1 << 20, 200));
+        assert!(document.contains(&format!("≤ {REASONS_MAX} reasons of ≤ {REASON_BYTES_MAX}\nbytes")));
+    }
+}

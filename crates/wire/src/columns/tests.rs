@@ -59,6 +59,25 @@ fn regular_times_take_a_byte_each() {
     assert_eq!(decode_timestamps(&out).unwrap(), times);
 }
 
+/// The examples of docs/protocol.md.
+#[test]
+fn the_documented_bytes_are_the_real_ones() {
+    let document = include_str!("../../../../docs/protocol.md");
+    let documented = |bytes: &[u8]| {
+        let hex: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        document.contains(&hex.join(" "))
+    };
+    let mut out = Vec::new();
+    encode_timestamps(&mut out, (0..3_i32).map(|n| Timestamp(1_700_000_000_000 + i64::from(n) * 10_000)));
+    let (count, rest) = out.split_at(1);
+    assert!(count == [3] && documented(&rest[..6]) && documented(&rest[6..9]) && rest[9..] == [0], "{out:02x?}");
+    for values in [[0.25, 0.5, 1.75].as_slice(), &[1.0 / 3.0; 2]] {
+        let mut out = Vec::new();
+        encode_values(&mut out, values);
+        assert!(documented(&out), "{out:02x?}");
+    }
+}
+
 #[test]
 fn bad_columns_say_what_is_wrong() {
     assert_eq!(decode_values(&[], 0), Err(ColumnError::Truncated));
