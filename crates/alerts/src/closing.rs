@@ -7,7 +7,8 @@
 //!
 //! Silence of the pipeline is not silence of the hosts: that somebody is *absent* is concluded
 //! only where every series has reported, or where the pipeline is proven to be current through the
-//! bucket's end.
+//! bucket's end. Where it is not, the bucket waits for it beyond the grace, and closes in the end
+//! without such conclusions.
 
 use serde::{Deserialize, Serialize};
 use series::{SeriesId, Timestamp};
@@ -16,6 +17,9 @@ use crate::state::stored;
 
 /// How long after its end a bucket waits for series that have not reported, ms.
 pub const GRACE_MS: i64 = 30_000;
+/// How long after its end a bucket waits for a pipeline that is not current, ms. After that it
+/// closes, and nothing is concluded from what is missing.
+pub const STALL_MS: i64 = 150_000;
 /// Series that are remembered per group. With more, buckets close by the grace.
 pub const SELECTED_SERIES_MAX: usize = 3_000;
 /// Buckets that are caught up one by one after a standstill; earlier ones are skipped and counted.
@@ -46,7 +50,8 @@ impl Selected {
     }
 
     /// Whether no further sample of it is expected in the bucket.
-    fn has_reported(&self, bucket_end: Timestamp) -> bool {
+    #[must_use]
+    pub fn has_reported(&self, bucket_end: Timestamp) -> bool {
         self.newest > bucket_end.plus_ms(-self.step_ms)
     }
 }
@@ -109,6 +114,10 @@ pub fn closing(bucket: &Bucket<'_>) -> Closing {
     let grace_end = bucket.end.plus_ms(GRACE_MS);
     if bucket.now < grace_end {
         return Closing::Open { ask_again_at: grace_end };
+    }
+    let stall_end = bucket.end.plus_ms(STALL_MS);
+    if !current && bucket.now < stall_end {
+        return Closing::Open { ask_again_at: stall_end };
     }
     Closing::Closed { by: ClosedBy::GraceEnded, complete: current }
 }
@@ -180,12 +189,16 @@ mod tests {
         // One is missing, and the pipeline is current: absence is real once the grace has passed.
         check(&[(55, 10), (30, 10)], 89, 89, open(90));
         check(&[(55, 10), (30, 10)], 90, 60, closed(GraceEnded, true));
-        // One is missing because the pipeline stands still: nothing is concluded from it.
-        check(&[(55, 10), (30, 10)], 90, 59, closed(GraceEnded, false));
+        // One is missing because the pipeline stands still: it is waited for, and in the end
+        // nothing is concluded from it.
+        check(&[(55, 10), (30, 10)], 90, 59, open(210));
+        check(&[(55, 10), (30, 10)], 209, 59, open(210));
+        check(&[(55, 10), (30, 10)], 210, 59, closed(GraceEnded, false));
         // Nobody was there before.
         check(&[], 61, 60, closed(PipelineCurrent, true));
         check(&[], 61, 59, open(90));
-        check(&[], 90, 59, closed(GraceEnded, false));
+        check(&[], 90, 59, open(210));
+        check(&[], 210, 59, closed(GraceEnded, false));
     }
 
     #[test]

@@ -13,12 +13,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use series::{Labels, Timestamp};
 
-use crate::instance::ALERT_NAME;
+use crate::instance::{ALERT_NAME, External, annotations};
+use crate::message::{bound, generator_url};
 use crate::routing::Channel;
-use crate::state::{TransitionKind, stored};
+use crate::rules::Rule;
+use crate::state::{Transition, TransitionKind, stored};
+use crate::template::cut_to;
 
 /// Alerts of one group; the ones beyond are counted, not kept.
 pub const ALERTS_PER_GROUP_MAX: usize = 500;
+/// Bytes of labels and texts of one group's alerts: a group is one item of the table.
+pub const GROUP_BYTES_MAX: usize = 200_000;
+/// Bytes of one alert's annotations.
+pub const ANNOTATIONS_BYTES_MAX: usize = 8_000;
+/// How long whoever sends a notification has it for itself, ms. Whoever crashes between sending
+/// and marking leaves a group that is sent once more after this: the one window in which a page
+/// may come twice.
+pub const CLAIM_MS: i64 = 60_000;
 /// Answers of a receiver that are kept.
 pub const ATTEMPTS_KEPT_MAX: usize = 10;
 /// The first wait after a failed attempt, ms; it doubles each time.
@@ -76,9 +87,41 @@ impl Alert {
         self.kind == TransitionKind::Firing
     }
 
+    /// What it takes in a group, roughly.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let texts: usize = self.annotations.iter().map(|(name, text)| name.len() + text.len()).sum();
+        self.labels.canonical().len() + texts + self.note.len() + self.generator_url.len() + 200
+    }
+
     /// Of two transitions of one alert, the greater is the newer.
     fn rank(&self) -> (Timestamp, bool) {
         (self.changed_at(), !self.fires())
+    }
+}
+
+/// What is told of a rule's transition.
+#[must_use]
+pub fn alert(rule: &Rule, transition: &Transition, external: &External) -> Alert {
+    let mut annotations = annotations(rule, &transition.labels, transition.value, external);
+    let mut room = ANNOTATIONS_BYTES_MAX;
+    for text in annotations.values_mut() {
+        cut_to(text, room);
+        room -= text.len();
+    }
+    let ends_at = (transition.kind == TransitionKind::Resolved).then_some(transition.at);
+    Alert {
+        transition_id: transition.id.clone(),
+        kind: transition.kind,
+        labels: transition.labels.clone(),
+        annotations,
+        active_at: transition.active_at,
+        starts_at: transition.fired_at,
+        ends_at,
+        value: transition.value,
+        bound: bound(rule),
+        note: transition.note.clone(),
+        generator_url: generator_url(external, rule.expr.text()),
     }
 }
 
@@ -143,6 +186,9 @@ pub struct Group {
     /// How many attempts failed in a row.
     #[serde(default)]
     pub failures: u32,
+    /// Until when somebody is sending it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claimed_until: Option<Timestamp>,
 }
 
 /// What a receiver was told last.
@@ -179,6 +225,8 @@ pub struct Attempt {
 /// Why a notification is sent or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
+    /// Somebody else is sending it just now.
+    Claimed,
     /// Further changes are still being collected, or the receiver is given time to recover.
     NotDueYet,
     /// The receiver will never take it as it is: the group waits for its next change.
@@ -208,6 +256,9 @@ impl Reason {
 /// Whether the group is to be sent now, and why.
 #[must_use]
 pub fn needs_notification(group: &Group, now: Timestamp) -> Reason {
+    if group.claimed_until.is_some_and(|until| now < until) {
+        return Reason::Claimed;
+    }
     match group.due_at {
         Some(due) if now < due => return Reason::NotDueYet,
         None if group.attempts.last().is_some_and(|last| last.permanent) => return Reason::GaveUp,
@@ -250,6 +301,7 @@ impl Group {
             due_at: None,
             attempts: Vec::new(),
             failures: 0,
+            claimed_until: None,
         }
     }
 
@@ -266,7 +318,7 @@ impl Group {
         }
         match self.alerts.get(&fingerprint) {
             Some(known) if known.rank() >= alert.rank() => return,
-            None if self.alerts.len() >= ALERTS_PER_GROUP_MAX => {
+            None if self.alerts.len() >= ALERTS_PER_GROUP_MAX || self.bytes() + alert.bytes() > GROUP_BYTES_MAX => {
                 self.dropped += 1;
                 return;
             }
@@ -276,6 +328,10 @@ impl Group {
         let wait = now.plus_ms(group_wait_ms);
         // While a receiver is down, its backoff decides.
         self.due_at = Some(self.due_at.map_or(wait, |due| if self.failures > 0 { due } else { due.min(wait) }));
+    }
+
+    fn bytes(&self) -> usize {
+        self.alerts.values().map(Alert::bytes).sum()
     }
 
     /// Fingerprint → transition of the alerts that fire, or that do not.
@@ -320,20 +376,31 @@ impl Group {
         }
     }
 
-    /// The receiver has taken the notification, or there was nothing to tell.
-    pub fn mark_told(&mut self, now: Timestamp) {
-        let told = Told { at: now, firing: self.transitions(true), resolved: self.transitions(false) };
-        self.alerts.retain(|_, alert| alert.fires());
+    /// The receiver has taken `sent`, or there was nothing in it to tell. What has changed since
+    /// then stays to be told.
+    pub fn mark_told(&mut self, sent: &Self, now: Timestamp) {
+        let told = Told { at: now, firing: sent.transitions(true), resolved: sent.transitions(false) };
+        self.alerts.retain(|fingerprint, alert| {
+            alert.fires() || told.resolved.get(fingerprint).is_none_or(|of| of.transition_id != alert.transition_id)
+        });
+        let known = |(fingerprint, alert): (&String, &Alert)| {
+            alert.fires() && told.firing.get(fingerprint).is_some_and(|of| of.transition_id == alert.transition_id)
+        };
+        if self.alerts.iter().all(known) {
+            self.due_at = None;
+        }
         self.told = Some(told);
-        self.due_at = None;
         self.failures = 0;
         self.attempts.clear();
+        self.dropped = 0;
+        self.claimed_until = None;
     }
 
     /// The receiver has not taken it. A transient failure is tried again after a backoff; after a
     /// permanent one the group waits for its next change, and shows the answer until then.
     pub fn mark_failed(&mut self, now: Timestamp, answer: &str, permanent: bool) {
         self.failures = self.failures.saturating_add(1);
+        self.claimed_until = None;
         self.attempts.push(Attempt { at: now, answer: answer.to_owned(), permanent });
         if self.attempts.len() > ATTEMPTS_KEPT_MAX {
             self.attempts.remove(0);

@@ -14,8 +14,10 @@ use crate::fields::Fields;
 use crate::problem::{Problem, Problems};
 use crate::yaml::{self, Node};
 
-/// Receivers of one file, and webhooks of one receiver.
+/// Receivers of one file.
 pub const RECEIVERS_MAX: usize = 100;
+/// Webhooks of one receiver: what is owed to all of them is written at once.
+pub const WEBHOOKS_MAX: usize = 5;
 /// How long a new group waits for further alerts, ms (Alertmanager's default).
 pub const GROUP_WAIT_MS_DEFAULT: i64 = 30_000;
 /// The longest such wait, ms.
@@ -149,8 +151,8 @@ fn read_receivers(top: &Fields<'_>, problems: &mut Problems<'_>) -> Vec<Receiver
             problems.add(place.place, format!("the receiver {name:?} is there twice"));
         }
         let hooks = fields.list("webhook_configs", problems);
-        if hooks.len() > RECEIVERS_MAX {
-            problems.add(node.place, format!("{} webhooks; at most {RECEIVERS_MAX} are allowed", hooks.len()));
+        if hooks.len() > WEBHOOKS_MAX {
+            problems.add(node.place, format!("{} webhooks; at most {WEBHOOKS_MAX} are allowed", hooks.len()));
             continue;
         }
         let webhooks = hooks.iter().filter_map(|hook| read_webhook(hook, problems)).collect();
@@ -290,6 +292,12 @@ receivers:
         };
         assert!(receivers(RECEIVERS_MAX).is_ok());
         assert!(render(&receivers(RECEIVERS_MAX + 1).unwrap_err()).contains("101 receivers"));
+        let hooks = |n: usize| {
+            let hooks = vec!["{url: 'http://h/'}"; n].join(", ");
+            parse("a.yml", &format!("route: {{receiver: a}}\nreceivers: [{{name: a, webhook_configs: [{hooks}]}}]"))
+        };
+        assert!(hooks(WEBHOOKS_MAX).is_ok());
+        assert!(render(&hooks(WEBHOOKS_MAX + 1).unwrap_err()).contains("6 webhooks"));
         let wait = |text: &str| {
             parse("a.yml", &format!("route: {{receiver: a, group_wait: {text}}}\nreceivers: [{{name: a}}]"))
         };

@@ -110,6 +110,9 @@ pub struct Instance {
     pub phase: Phase,
     /// Since when the expression holds (or held last).
     pub active_at: Timestamp,
+    /// When it last began to fire.
+    #[serde(default)]
+    pub fired_at: Timestamp,
     /// Since when the expression does not hold although the alert goes on firing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept_since: Option<Timestamp>,
@@ -197,7 +200,9 @@ pub struct Transition {
     pub labels: Labels,
     /// Since when the expression holds or held.
     pub active_at: Timestamp,
-    /// When it happened.
+    /// When it began to fire.
+    pub fired_at: Timestamp,
+    /// When this happened.
     pub at: Timestamp,
     /// The value when the expression last held.
     #[serde(with = "stored::value")]
@@ -273,6 +278,7 @@ impl Run<'_> {
             labels: seen.labels.clone(),
             phase: Phase::Inactive,
             active_at: seen.at,
+            fired_at: Timestamp::default(),
             kept_since: None,
             value: seen.value,
             through: seen.at,
@@ -379,6 +385,7 @@ impl Instance {
             return None;
         }
         self.phase = Phase::Firing;
+        self.fired_at = at;
         Some(self.transition(TransitionKind::Firing, at, timing))
     }
 
@@ -388,6 +395,7 @@ impl Instance {
             kind,
             labels: self.labels.clone(),
             active_at: self.active_at,
+            fired_at: self.fired_at,
             at,
             value: self.value,
             note: self.note.clone(),

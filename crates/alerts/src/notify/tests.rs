@@ -35,7 +35,10 @@ fn run(group: &mut Group, script: &str) -> Reason {
         match word.split_at(1) {
             ("+", disk) => group.add(&alert(disk, now, true), at, 0),
             ("-", disk) => group.add(&alert(disk, now, false), at, 0),
-            ("!", _) => group.mark_told(at),
+            ("!", _) => {
+                let sent = group.clone();
+                group.mark_told(&sent, at);
+            }
             ("x", _) => group.mark_failed(at, "connection refused", false),
             ("X", _) => group.mark_failed(at, "404", true),
             other => panic!("{other:?}"),
@@ -107,8 +110,33 @@ fn a_receiver_that_is_down_is_asked_again_and_later_each_time() {
     // A further change does not shorten the backoff.
     group.add(&alert("b", 105, true), Timestamp(105_000), 0);
     assert_eq!(group.due_at, Some(Timestamp(108_000)));
-    group.mark_told(Timestamp(108_000));
+    let sent = group.clone();
+    group.mark_told(&sent, Timestamp(108_000));
     assert_eq!((group.failures, group.attempts.len()), (0, 0));
+}
+
+#[test]
+fn what_changes_while_it_is_sent_is_told_next() {
+    let mut group = group(true);
+    run(&mut group, "+a +b");
+    let sent = group.clone();
+    group.add(&alert("c", 103, true), Timestamp(103_000), 0);
+    group.add(&alert("a", 103, false), Timestamp(103_000), 0);
+    group.mark_told(&sent, Timestamp(104_000));
+    assert_eq!(needs_notification(&group, Timestamp(104_000)), Reason::NewFiring);
+    assert_eq!(group.next_alerts().len(), 3);
+    let sent = group.clone();
+    group.mark_told(&sent, Timestamp(105_000));
+    assert_eq!((group.due_at, needs_notification(&group, Timestamp(105_000))), (None, Reason::NothingNew));
+}
+
+#[test]
+fn a_claim_keeps_others_away_until_it_ends() {
+    let mut group = group(true);
+    run(&mut group, "+a");
+    group.claimed_until = Some(Timestamp(200_000));
+    assert_eq!(needs_notification(&group, Timestamp(199_999)), Reason::Claimed);
+    assert_eq!(needs_notification(&group, Timestamp(200_000)), Reason::NewFiring);
 }
 
 #[test]
@@ -133,6 +161,17 @@ fn limits_at_the_limit_and_one_past_it() {
     assert_eq!((group.alerts.len(), group.dropped), (ALERTS_PER_GROUP_MAX, 0));
     group.add(&alert("more", 1, true), Timestamp(0), 0);
     assert_eq!((group.alerts.len(), group.dropped), (ALERTS_PER_GROUP_MAX, 1));
+    let long = |bytes: usize| {
+        let mut one = alert("long", 1, true);
+        one.annotations.insert("text".to_owned(), "x".repeat(bytes));
+        one
+    };
+    let room = GROUP_BYTES_MAX - long(0).bytes();
+    for (bytes, dropped) in [(room, 0), (room + 1, 1)] {
+        let mut group = self::group(true);
+        group.add(&long(bytes), Timestamp(0), 0);
+        assert_eq!(group.dropped, dropped);
+    }
     for n in 1..=ATTEMPTS_KEPT_MAX as i64 + 1 {
         group.mark_failed(Timestamp(n), "no", false);
     }
