@@ -19,5 +19,5 @@ export default defineConfig({
   server: {
     proxy: { "/api": backend, "/ws": { target: backend.replace(/^http/, "ws"), ws: true } },
   },
-  test: { include: ["src/**/*.test.ts", "mock/**/*.test.mjs"], environment: "node" },
+  test: { include: ["src/**/*.test.ts"], environment: "node" },
 } as Parameters<typeof defineConfig>[0]);

@@ -60,7 +60,7 @@ function CheckRow({ check, withSource }: { check: Check; withSource: boolean }) 
 function Perfdata({ items }: { items: PerfItem[] }) {
   const bound = (value: number | null): string => (value === null ? "" : String(value));
   return (
-    <div class="scroll" tabIndex={0} role="region" aria-label="Performance data">
+    <div class="scroll" tabIndex={0} role="group" aria-label="Performance data">
       <table>
         <thead>
           <tr>

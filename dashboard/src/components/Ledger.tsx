@@ -14,7 +14,7 @@ export function Ledger({ counters }: { counters: Counters }) {
   const rejected = Object.entries(counters.rejected ?? {}).sort((a, b) => b[1] - a[1]);
   const rest = inFlight(counters);
   return (
-    <div class="scroll" tabIndex={0} role="region" aria-label="Ledger">
+    <div class="scroll" tabIndex={0} role="group" aria-label="Ledger">
       <table>
         <thead>
           <tr>

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { Point } from "../api/types";
 import { Feed } from "./feed";
-import { historyExpr, seedExpr, seedMs, spanOf, type Input } from "./input";
+import { historyExpr, legendOf, seedExpr, seedMs, spanOf, type Input } from "./input";
 
 const span = spanOf("15m");
 const cpu: Input = { key: "cpu", metric: "node_cpu_seconds_total", matchers: ['source="a"'], kind: "counter", by: ["mode"] };
@@ -21,6 +21,13 @@ describe("PromQL of an input", () => {
     expect(seedMs(cpu, span)).toBe(70_000);
     expect(seedExpr(load, span)).toBe('node_load1{source="a"}[10s]');
   });
+});
+
+test("a legend names what tells series apart", () => {
+  const labels = { __name__: "m", source: "a", instance: "a", job: "node", device: "sda" };
+  expect(legendOf(labels)).toBe("sda");
+  expect(legendOf(labels, ["__name__", "job"])).toBe("source=a device=sda");
+  expect(legendOf({ __name__: "m", source: "a" })).toBe("m");
 });
 
 describe("feed", () => {

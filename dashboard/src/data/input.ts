@@ -66,7 +66,9 @@ export const COMMON_LABELS = ["__name__", "source", "instance", "job"] as const;
 
 /** What tells the series of one metric apart, as a legend writes it. */
 export function legendOf(labels: Labels, shared: readonly string[] = COMMON_LABELS): string {
-  const own = Object.entries(labels).filter(([name]) => !shared.includes(name));
+  const own = Object.entries(labels).filter(
+    ([name, value]) => !shared.includes(name) && !(name === "instance" && value === labels.source),
+  );
   if (own.length === 0) return labels.__name__ ?? "value";
   if (own.length === 1) return own[0]![1];
   return own.map(([name, value]) => `${name}=${value}`).join(" ");

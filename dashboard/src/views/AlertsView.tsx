@@ -43,7 +43,7 @@ function Receivers({ receivers }: { receivers: Receiver[] }) {
   return (
     <section class="section" aria-labelledby="receivers">
       <h2 id="receivers">Receivers</h2>
-      <div class="card padded scroll" tabIndex={0} role="region" aria-label="Receivers">
+      <div class="card padded scroll" tabIndex={0} role="group" aria-label="Receivers">
         <table>
           <thead>
             <tr>
