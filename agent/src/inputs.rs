@@ -5,6 +5,7 @@ mod checks;
 mod graphite;
 mod host;
 mod sheet;
+mod tail;
 
 use std::path::Path;
 
@@ -55,6 +56,7 @@ pub fn listeners(config: &Config, intake: &Intake) -> Vec<Listener> {
     if !config.graphite.listen.is_empty() {
         listeners.push(graphite::listener(&config.graphite.listen, intake));
     }
+    listeners.extend(config.logs.iter().map(|log| tail::listener(log, &config.data_dir, intake)));
     listeners
 }
 
