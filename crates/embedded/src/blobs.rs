@@ -16,6 +16,8 @@ use crate::disk::{Disk, parent_of};
 
 /// Bytes of a name.
 pub(crate) const NAME_BYTES_MAX: usize = 512;
+/// Bytes of one of a name's segments: file systems take 255.
+const SEGMENT_BYTES_MAX: usize = 200;
 /// Folders that a listing goes down.
 const DEPTH_MAX: usize = 32;
 const PORT: &str = "blobs";
@@ -101,7 +103,8 @@ impl Folder {
 fn check_name(name: &str) -> Result<(), PortError> {
     let good_segment = |segment: &str| {
         let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-        !segment.is_empty() && segment != "." && segment != ".." && segment.chars().all(allowed)
+        let length_is_good = !segment.is_empty() && segment.len() <= SEGMENT_BYTES_MAX;
+        length_is_good && segment != "." && segment != ".." && segment.chars().all(allowed)
     };
     if name.len() > NAME_BYTES_MAX {
         let what = format!("a name of {} bytes, at most {NAME_BYTES_MAX} are allowed", name.len());

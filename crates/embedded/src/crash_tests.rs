@@ -386,3 +386,15 @@ async fn a_full_disk_refuses_and_recovers() {
     let answers = life.ports.stream.put(vec![StreamRecord { lane, data: Bytes::from_static(b"again") }]).await;
     assert_eq!(answers, Ok(vec![Ok(())]), "with room again, records are taken again");
 }
+
+/// The negative control: were syncs left out, these tests would see it.
+#[tokio::test]
+async fn a_disk_that_lies_about_syncs_is_noticed() {
+    let (disk, mut model) = (SimDisk::new(6), Model::new());
+    assert!(live(&disk, &mut model, &mut SeededRandom::new(6), 20).await);
+    disk.set_faults(DiskFaults { ignore_syncs: true, ..DiskFaults::default() });
+    live(&disk, &mut model, &mut SeededRandom::new(7), 40).await;
+    disk.crash(CrashKind::DropAll);
+    let noticed = tokio::spawn(async move { verify_after(&disk, &mut model).await });
+    assert!(noticed.await.is_err_and(|error| error.is_panic()), "a loss must be noticed");
+}

@@ -78,6 +78,14 @@ pub struct Memory {
     pub topic: Arc<MemoryTopic>,
 }
 
+impl Memory {
+    /// The time on its clock.
+    #[must_use]
+    pub fn clock_now(&self) -> Timestamp {
+        self.clock.now()
+    }
+}
+
 impl Embedded {
     /// Opens the data folder, making it where it is missing.
     pub fn open(data_dir: &Path, options: &EmbeddedOptions) -> Result<Self, OpenError> {

@@ -31,6 +31,8 @@ pub struct DiskFaults {
     pub fail_at: Option<u64>,
     /// So many operations in a thousand fail, writes half written.
     pub fail_per_mille: u16,
+    /// Syncs answer that all is well and do nothing, to see that a test would notice.
+    pub ignore_syncs: bool,
     /// The bytes that all files may have together; beyond, writes fail as on a full disk.
     pub bytes_max: Option<u64>,
 }
@@ -293,6 +295,9 @@ impl DiskFile for SimFile {
     fn sync(&self) -> io::Result<()> {
         self.with(|state, id| {
             state.change()?;
+            if state.faults.ignore_syncs {
+                return Ok(());
+            }
             let file = state.file(id)?;
             for change in std::mem::take(&mut file.unsynced) {
                 match change {
