@@ -1,0 +1,71 @@
+#!/usr/bin/env bash
+# Every test: Rust (units, laws, end to end), the page, and the page in a browser against a real
+# server and agent. All of them run, whatever fails; the runners' own summaries come last, and the
+# exit code says whether all passed.
+#
+#   test.sh [rust] [page] [browser]     only these
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit 1
+# shellcheck source=scripts/host.sh
+. scripts/host.sh
+
+scripts/doctor.sh --tools || exit 1
+logs=$(mktemp -d "${TMPDIR:-/tmp}/daywatch-test.XXXXXX")
+trap 'rm -rf "$logs"' EXIT
+failed=()
+summaries=''
+
+# stage NAME PATTERN COMMAND…: runs it, keeps the lines of its output that sum it up or say what
+# was skipped.
+stage() {
+  local name=$1 pattern=$2 started code=0
+  shift 2
+  started=$(now_ms)
+  printf '\n== %s\n' "$name"
+  "$@" 2>&1 </dev/null | tee "$logs/out"
+  code=${PIPESTATUS[0]}
+  [ "$code" = 0 ] || failed+=("$name")
+  summaries+="== $name: status $code, $(seconds $(($(now_ms) - started))) s"$'\n'
+  # Without colours; a runner may print them even here.
+  summaries+=$(sed 's/\x1b\[[0-9;]*m//g' "$logs/out" | grep -E "$pattern" | sort -u -s | tail -n 40)$'\n'
+}
+
+wanted() { [ ${#only[@]} = 0 ] || [[ " ${only[*]} " == *" $1 "* ]]; }
+only=("$@")
+
+# What the tests of several processes start, and what the browser opens.
+prepare() { scripts/page.sh && cargo build --locked -p daywatch -p daywatch-agent; }
+
+rust() {
+  if cargo nextest --version >/dev/null 2>&1; then
+    local code=0 report
+    report=$(target_folder)/nextest/default/junit.xml
+    rm -f "$report"
+    cargo nextest run --locked --workspace --no-fail-fast --status-level fail --final-status-level fail || code=$?
+    # nextest does not show what a passing test printed; what was skipped is to be seen.
+    grep -ohE 'skipped: [^<]*' "$report" | sort -u
+    return "$code"
+  else
+    cargo test --locked --workspace --no-fail-fast --all-targets -- --nocapture
+  fi
+}
+
+documents() { cargo test --locked --workspace --no-fail-fast --doc; }
+
+page() { scripts/page.sh --packages && cd dashboard && npm test; }
+
+stage "build" '^error' prepare
+if wanted rust; then
+  stage "Rust" '^ *Summary|^test result|^ *(FAIL|SIGABRT|TIMEOUT) |skipped: ' rust
+  stage "Rust, examples in the documentation" '^test result|FAILED' documents
+fi
+wanted page && stage "Page" 'Test Files|Tests  |FAIL |skipped: ' page
+wanted browser && stage "Page in a browser" '^# (tests|pass|fail|skipped)|^ℹ (tests|pass|fail|skipped)|^not ok|✖|skipped: ' scripts/browser-test.sh
+
+printf '\n%s' "$summaries"
+if [ ${#failed[@]} = 0 ]; then
+  echo "All tests passed."
+else
+  echo "FAILED: ${failed[*]}"
+  exit 1
+fi
