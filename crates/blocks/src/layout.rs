@@ -189,7 +189,7 @@ fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
-fn compress(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn compress(bytes: &[u8]) -> Vec<u8> {
     // The only error of compressing from memory into memory is running out of memory.
     zstd::bulk::compress(bytes, 3).unwrap_or_default()
 }

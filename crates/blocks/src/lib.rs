@@ -18,6 +18,8 @@ pub use compact::{CompactError, PackNotes, Packed, compact, pack};
 pub use join::{Block, Joined, join, join_counted, split_by_window};
 pub use layout::{BlockError, INDEX_BYTES_MAX, PAGE_BYTES, PAGE_BYTES_MAX, block_name};
 pub use ledger::{Ledger, SourceLedger};
-pub use manifest::{Level, MANIFEST_BYTES_MAX, ManifestError, ManifestItem, live, orphans};
+pub use manifest::{
+    JSON_BYTES_MAX, Level, MANIFEST_BYTES_MAX, ManifestError, ManifestItem, PLAIN_JSON_BYTES_MAX, live, orphans,
+};
 pub use reader::{BlockReader, SeriesEntry};
 pub use sources::{BATCHES_PER_ITEM_MAX, BatchNote, RunNote, SourceNote, join_counters, join_sources};

@@ -4,16 +4,22 @@
 //! A flip from inputs to a compacted block is one write of the new item, which lists the inputs in
 //! `replaces`; readers drop what is listed by any item that they see.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 use series::{Timestamp, Window};
 
-use crate::layout::block_name;
+use crate::layout::{block_name, compress, decompress};
 use crate::sources::{BATCHES_PER_ITEM_MAX, SourceNote, check_batches};
 
-/// Bytes of an item's JSON (the table's limit).
+/// Bytes of an encoded item (the table's limit).
 pub const MANIFEST_BYTES_MAX: usize = 300_000;
+/// Up to this many bytes, an item is JSON that a person can read; above it is zstd of JSON: the
+/// notes of a thousand sources repeat themselves, and shrink to a tenth.
+pub const PLAIN_JSON_BYTES_MAX: usize = 16 * 1024;
+/// Bytes of an item's JSON before compression.
+pub const JSON_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// How far a block is compacted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -70,8 +76,8 @@ pub struct ManifestItem {
 /// Why a manifest item could not be written or read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ManifestError {
-    #[error("the manifest item has {bytes} bytes, at most {MANIFEST_BYTES_MAX} are allowed")]
-    TooLong { bytes: usize },
+    #[error("the manifest item has {bytes} bytes, at most {max} are allowed")]
+    TooLong { bytes: usize, max: usize },
     #[error("the manifest item is not valid: {what}")]
     Json { what: String },
     #[error("the manifest item speaks of {batches} batches, at most {BATCHES_PER_ITEM_MAX} are allowed")]
@@ -112,23 +118,36 @@ impl ManifestItem {
         format!("{}/{:020}/{}", self.level.as_str(), self.window.start.0.max(0), self.id())
     }
 
-    /// The item's JSON.
+    /// The item's bytes: JSON, or zstd of it where it is long.
     pub fn encode(&self) -> Result<Vec<u8>, ManifestError> {
-        let bytes = serde_json::to_vec(self).map_err(|error| ManifestError::Json { what: error.to_string() })?;
-        if bytes.len() > MANIFEST_BYTES_MAX {
-            return Err(ManifestError::TooLong { bytes: bytes.len() });
-        }
         check_batches(&self.sources)?;
+        let json = serde_json::to_vec(self).map_err(|error| ManifestError::Json { what: error.to_string() })?;
+        if json.len() <= PLAIN_JSON_BYTES_MAX {
+            return Ok(json);
+        }
+        if json.len() > JSON_BYTES_MAX {
+            return Err(ManifestError::TooLong { bytes: json.len(), max: JSON_BYTES_MAX });
+        }
+        let bytes = compress(&json);
+        if bytes.len() > MANIFEST_BYTES_MAX {
+            return Err(ManifestError::TooLong { bytes: bytes.len(), max: MANIFEST_BYTES_MAX });
+        }
         Ok(bytes)
     }
 
-    /// Reads an item's JSON.
+    /// Reads an item's bytes.
     pub fn decode(bytes: &[u8]) -> Result<Self, ManifestError> {
         if bytes.len() > MANIFEST_BYTES_MAX {
-            return Err(ManifestError::TooLong { bytes: bytes.len() });
+            return Err(ManifestError::TooLong { bytes: bytes.len(), max: MANIFEST_BYTES_MAX });
         }
+        let json = if bytes.starts_with(b"{") {
+            Cow::Borrowed(bytes)
+        } else {
+            let json = decompress(bytes, None, JSON_BYTES_MAX, "the manifest item");
+            Cow::Owned(json.map_err(|error| ManifestError::Json { what: error.to_string() })?)
+        };
         let item: Self =
-            serde_json::from_slice(bytes).map_err(|error| ManifestError::Json { what: error.to_string() })?;
+            serde_json::from_slice(&json).map_err(|error| ManifestError::Json { what: error.to_string() })?;
         check_batches(&item.sources)?;
         Ok(item)
     }

@@ -81,17 +81,81 @@ fn an_item_overlaps_where_its_samples_are() {
     assert!(!ManifestItem { samples: 0, ..item }.overlaps(Timestamp(0), Timestamp(30)));
 }
 
+/// An item whose name makes its JSON `bytes` long.
+fn of_bytes(bytes: usize, letter: impl FnMut(usize) -> char) -> ManifestItem {
+    let empty = serde_json::to_vec(&item(Some(""), &[])).unwrap().len();
+    let name: String = (0..bytes - empty).map(letter).collect();
+    item(Some(&name), &[])
+}
+
+#[test]
+fn a_long_item_is_compressed() {
+    let plain = of_bytes(PLAIN_JSON_BYTES_MAX, |_| 'x').encode().unwrap();
+    assert_eq!((plain.len(), plain[0]), (PLAIN_JSON_BYTES_MAX, b'{'));
+    let item = of_bytes(PLAIN_JSON_BYTES_MAX + 1, |_| 'x');
+    let packed = item.encode().unwrap();
+    assert!(packed.len() < 2_000, "{}", packed.len());
+    assert_eq!(ManifestItem::decode(&packed), Ok(item));
+    assert!(matches!(ManifestItem::decode(b"(neither JSON nor zstd"), Err(ManifestError::Json { .. })));
+}
+
+#[test]
+fn json_bytes_at_the_limit_and_one_past_it() {
+    let at = of_bytes(JSON_BYTES_MAX, |_| 'x');
+    assert!(ManifestItem::decode(&at.encode().unwrap()).is_ok());
+    let past = of_bytes(JSON_BYTES_MAX + 1, |_| 'x');
+    let (bytes, max) = (JSON_BYTES_MAX + 1, JSON_BYTES_MAX);
+    assert_eq!(past.encode(), Err(ManifestError::TooLong { bytes, max }));
+    let packed = compress(&serde_json::to_vec(&past).unwrap());
+    assert!(matches!(ManifestItem::decode(&packed), Err(ManifestError::Json { .. })));
+}
+
 #[test]
 fn bytes_at_the_limit_and_one_past_it() {
-    let of = |bytes: usize| {
-        let empty = item(Some(""), &[]).encode().unwrap().len();
-        item(Some(&"x".repeat(bytes - empty)), &[]).encode()
+    // Letters without a pattern: six bits each, so that there is a length that packs to the limit.
+    let mut state = 1_u64;
+    let noise: Vec<char> = (0..450_000)
+        .map(|_| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            char::from(b'0' + (state >> 58) as u8)
+        })
+        .map(|letter| if letter == '\\' { '~' } else { letter })
+        .collect();
+    let packed = |bytes: usize| of_bytes(bytes, |at| noise[at]).encode();
+    let (mut fits, mut past) = (PLAIN_JSON_BYTES_MAX, noise.len());
+    while past - fits > 1 {
+        let middle = fits + (past - fits) / 2;
+        if packed(middle).is_ok() { fits = middle } else { past = middle }
+    }
+    let bytes = packed(fits).unwrap();
+    assert!(bytes.len() <= MANIFEST_BYTES_MAX && bytes.len() + 200 > MANIFEST_BYTES_MAX, "{}", bytes.len());
+    assert!(ManifestItem::decode(&bytes).is_ok());
+    assert!(matches!(packed(past), Err(ManifestError::TooLong { max: MANIFEST_BYTES_MAX, .. })));
+
+    let padded = |bytes: usize| {
+        let json = item(None, &[]).encode().unwrap();
+        ManifestItem::decode(&[json.as_slice(), &vec![b' '; bytes - json.len()]].concat())
     };
-    let at = of(MANIFEST_BYTES_MAX).unwrap();
-    assert!(ManifestItem::decode(&at).is_ok());
-    assert_eq!(of(MANIFEST_BYTES_MAX + 1), Err(ManifestError::TooLong { bytes: MANIFEST_BYTES_MAX + 1 }));
-    let past = [at.as_slice(), b" "].concat();
-    assert_eq!(ManifestItem::decode(&past), Err(ManifestError::TooLong { bytes: MANIFEST_BYTES_MAX + 1 }));
+    assert!(padded(MANIFEST_BYTES_MAX).is_ok());
+    let (bytes, max) = (MANIFEST_BYTES_MAX + 1, MANIFEST_BYTES_MAX);
+    assert_eq!(padded(bytes), Err(ManifestError::TooLong { bytes, max }));
+}
+
+/// A window of ten minutes with many sources, and one with a sender of many small batches.
+#[test]
+fn the_notes_of_a_thousand_sources_fit() {
+    let window = Window::around(Timestamp(1_700_000_000_000), TEN_MINUTES_MS).start;
+    let source = |n: u64, batches: u64| {
+        let runs = (0..batches)
+            .map(|seq| BatchNote::new(Epoch(n.wrapping_mul(0x9e37_79b9_7f4a_7c15)), seq, window, 100 + seq * 7 % 13));
+        let name = SourceName::new(&format!("web-{n}.example.org")).unwrap();
+        SourceNote { source: name, notes: runs.collect(), ..source_note() }
+    };
+    let sources = (0..1_000).map(|n| source(n, 4)).chain([source(5_000, 6_000)]).collect();
+    let item = ManifestItem { sources, ..item(None, &[]) };
+    let bytes = item.encode().unwrap();
+    assert!(bytes.len() < MANIFEST_BYTES_MAX / 2, "{}", bytes.len());
+    assert_eq!(ManifestItem::decode(&bytes), Ok(item));
 }
 
 #[test]
