@@ -63,19 +63,18 @@ pub(crate) fn absent_points(grid: Grid) -> Vec<f64> {
     vec![ABSENT; grid.count]
 }
 
-/// Makes one row of those with equal labels. Two values at one step are an error; empty rows go.
+/// Makes one row of those with equal labels (and equal fate of their name). Two values at one step are an error; empty rows go.
 pub(crate) fn merge(rows: Vec<Row>) -> Result<Vec<Row>, EvalError> {
-    let mut places: HashMap<Labels, usize> = HashMap::with_capacity(rows.len());
+    let mut places: HashMap<(Labels, bool), usize> = HashMap::with_capacity(rows.len());
     let mut merged: Vec<Row> = Vec::with_capacity(rows.len());
     for row in rows.into_iter().filter(Row::is_present) {
-        match places.entry(row.labels.clone()) {
+        match places.entry((row.labels.clone(), row.drop_name)) {
             Entry::Vacant(free) => {
                 free.insert(merged.len());
                 merged.push(row);
             }
             Entry::Occupied(taken) => {
                 let kept = &mut merged[*taken.get()];
-                kept.drop_name |= row.drop_name;
                 for (old, new) in kept.points.iter_mut().zip(row.points) {
                     match (is_stale(*old), is_stale(new)) {
                         (true, _) => *old = new,

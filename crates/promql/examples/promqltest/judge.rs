@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use promql::{Evaluated, Matcher, Matrix, Options, Series, SeriesSet, Storage, StorageError, Value, all_match};
 use series::{Labels, Sample, Timestamp};
 
-use crate::script::{Eval, Expected, Line, When};
+use crate::script::{Command, Eval, Expected, Line, When, commands};
 
 /// Values this near to each other, relatively, are the same.
 const EPSILON: f64 = 1e-6;
@@ -23,7 +23,7 @@ pub(crate) enum Verdict {
 
 /// What was loaded since the last `clear`.
 #[derive(Default)]
-pub(crate) struct Data {
+struct Data {
     series: Vec<Series>,
     histograms: Vec<Labels>,
     set: SeriesSet,
@@ -31,7 +31,7 @@ pub(crate) struct Data {
 }
 
 impl Data {
-    pub(crate) fn load(&mut self, step_ms: i64, lines: Vec<Line>) {
+    fn load(&mut self, step_ms: i64, lines: Vec<Line>) {
         for (labels, values) in lines {
             let Some(values) = values else {
                 self.histograms.push(labels);
@@ -56,7 +56,30 @@ impl Storage for Data {
     }
 }
 
-pub(crate) fn judge(data: &Data, eval: &Eval) -> Verdict {
+/// Runs a whole script: each evaluation's line and verdict.
+pub(crate) fn run(text: &str) -> Vec<(usize, Verdict)> {
+    let mut data = Data::default();
+    let mut verdicts = Vec::new();
+    for (line, command) in commands(text) {
+        let verdict = match command {
+            Err(error) => Verdict::Failed(error),
+            Ok(Command::Clear) => {
+                data = Data::default();
+                continue;
+            }
+            Ok(Command::Load { step_ms, series }) => {
+                data.load(step_ms, series);
+                continue;
+            }
+            Ok(Command::Eval(eval)) => judge(&data, &eval),
+            Ok(Command::Unknown(what)) => Verdict::Skipped(what),
+        };
+        verdicts.push((line, verdict));
+    }
+    verdicts
+}
+
+fn judge(data: &Data, eval: &Eval) -> Verdict {
     data.touched_histogram.set(false);
     let result = evaluate(data, eval);
     if data.touched_histogram.get() || eval.expected.series.iter().any(|(_, values)| values.is_none()) {

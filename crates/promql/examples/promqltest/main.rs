@@ -12,7 +12,6 @@ mod judge;
 mod script;
 
 use judge::Verdict;
-use script::Command;
 
 fn main() -> ExitCode {
     let (mut passed, mut failed, mut skipped) = (0, 0, 0);
@@ -25,21 +24,7 @@ fn main() -> ExitCode {
                 continue;
             }
         };
-        let mut data = judge::Data::default();
-        for (line, command) in script::commands(&text) {
-            let verdict = match command {
-                Err(error) => Verdict::Failed(error),
-                Ok(Command::Clear) => {
-                    data = judge::Data::default();
-                    continue;
-                }
-                Ok(Command::Load { step_ms, series }) => {
-                    data.load(step_ms, series);
-                    continue;
-                }
-                Ok(Command::Eval(eval)) => judge::judge(&data, &eval),
-                Ok(Command::Unknown(what)) => Verdict::Skipped(what),
-            };
+        for (line, verdict) in judge::run(&text) {
             match verdict {
                 Verdict::Passed => passed += 1,
                 Verdict::Skipped(why) => {

@@ -50,6 +50,8 @@ pub(super) fn select(
     }
     let mut kept = Vec::new();
     for mut group in groups {
+        // Among equal values the labels decide, so that the answer hangs on the data alone.
+        group.rows.sort_by(|a, b| a.labels.cmp(&b.labels));
         let mut stays = vec![false; group.rows.len()];
         for (step, count) in counts.iter().enumerate() {
             let mut present: Vec<(usize, f64)> =
