@@ -24,7 +24,7 @@ struct Group {
 
 impl Group {
     /// The values that are there at one step.
-    fn at(&self, step: usize) -> impl Iterator<Item = f64> + Clone + '_ {
+    fn at(&self, step: usize) -> impl Iterator<Item = f64> + '_ {
         self.rows.iter().filter_map(move |row| row.at(step))
     }
 }
@@ -37,20 +37,20 @@ pub(crate) fn eval(evaluator: &Evaluator, aggregate: &AggregateExpr, grid: Grid)
         Some(parameter) => evaluator.scalar(parameter, grid),
         None => Err(EvalError::Argument { what: format!("{name} needs a parameter") }),
     };
-    let fold: fn(&Group, usize) -> f64 = match aggregate.op.id() {
-        token::T_SUM => |group, step| numbers::sum(group.at(step)),
-        token::T_AVG => |group, step| numbers::mean(group.at(step)),
-        token::T_MIN => |group, step| group.at(step).fold(f64::NAN, numbers::smaller),
-        token::T_MAX => |group, step| group.at(step).fold(f64::NAN, numbers::greater),
-        token::T_COUNT => |group, step| group.at(step).count() as f64,
-        token::T_GROUP => |_, _| 1.0,
-        token::T_STDVAR => |group, step| numbers::variance(group.at(step)),
-        token::T_STDDEV => |group, step| numbers::variance(group.at(step)).sqrt(),
+    let fold: fn(&[f64]) -> f64 = match aggregate.op.id() {
+        token::T_SUM => |values| numbers::sum(values.iter().copied()),
+        token::T_AVG => |values| numbers::mean(values.iter().copied()),
+        token::T_MIN => |values| values.iter().copied().fold(f64::NAN, numbers::smaller),
+        token::T_MAX => |values| values.iter().copied().fold(f64::NAN, numbers::greater),
+        token::T_COUNT => |values| values.len() as f64,
+        token::T_GROUP => |_| 1.0,
+        token::T_STDVAR => |values| numbers::variance(values.iter().copied()),
+        token::T_STDDEV => |values| numbers::variance(values.iter().copied()).sqrt(),
         token::T_QUANTILE => {
             let quantiles = parameter()?;
             warn_of_quantiles(evaluator, &quantiles, &name);
-            return folded(evaluator, &groups, grid, |group, step| {
-                numbers::quantile(quantiles[step], group.at(step).collect())
+            return folded(evaluator, &groups, grid, |step, values| {
+                numbers::quantile(quantiles[step], values.to_vec())
             });
         }
         token::T_TOPK => return ranked::select(evaluator, groups, &parameter()?, ranked::Which::Greatest, grid),
@@ -63,7 +63,7 @@ pub(crate) fn eval(evaluator: &Evaluator, aggregate: &AggregateExpr, grid: Grid)
         }
         _ => return Err(evaluator.not_built(format!("the aggregation {name}"), &name)),
     };
-    folded(evaluator, &groups, grid, fold)
+    folded(evaluator, &groups, grid, |_, values| fold(values))
 }
 
 /// One value a group and step, where the group has any.
@@ -71,14 +71,17 @@ fn folded(
     evaluator: &Evaluator,
     groups: &[Group],
     grid: Grid,
-    fold: impl Fn(&Group, usize) -> f64,
+    fold: impl Fn(usize, &[f64]) -> f64,
 ) -> Result<Vec<Row>, EvalError> {
     let mut rows = Vec::with_capacity(groups.len());
+    let mut values = Vec::new();
     for group in groups {
         let mut points = evaluator.blank(grid)?;
         for (step, point) in points.iter_mut().enumerate() {
-            if group.at(step).next().is_some() {
-                *point = fold(group, step);
+            values.clear();
+            values.extend(group.at(step));
+            if !values.is_empty() {
+                *point = fold(step, &values);
             }
         }
         rows.push(Row { labels: group.labels.clone(), drop_name: group.drop_name, points });

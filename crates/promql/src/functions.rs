@@ -6,7 +6,7 @@ use series::Labels;
 
 use crate::error::EvalError;
 use crate::eval::{Evaluator, Out};
-use crate::grid::Grid;
+use crate::grid::{Grid, seconds};
 use crate::range_vector::{self, Window};
 use crate::row::{Row, merge};
 
@@ -40,9 +40,9 @@ pub(crate) fn eval(evaluator: &Evaluator, call: &Call, grid: Grid) -> Result<Out
         return dates::eval(evaluator, args.first().copied(), function, grid).map(Out::Rows);
     }
     match (name, args.as_slice()) {
-        ("time", _) => scalars(evaluator, grid, grid.times().map(|at| at as f64 / 1_000.0)),
-        ("start", _) => scalars(evaluator, grid, std::iter::repeat_n(evaluator.whole.0 as f64 / 1_000.0, grid.count)),
-        ("end", _) => scalars(evaluator, grid, std::iter::repeat_n(evaluator.whole.1 as f64 / 1_000.0, grid.count)),
+        ("time", _) => scalars(evaluator, grid, grid.times().map(seconds)),
+        ("start", _) => scalars(evaluator, grid, std::iter::repeat_n(seconds(evaluator.whole.0), grid.count)),
+        ("end", _) => scalars(evaluator, grid, std::iter::repeat_n(seconds(evaluator.whole.1), grid.count)),
         ("min_of", [a, b]) => both(evaluator, a, b, math::lower, grid),
         ("max_of", [a, b]) => both(evaluator, a, b, math::upper, grid),
         ("pi", _) => scalars(evaluator, grid, std::iter::repeat_n(std::f64::consts::PI, grid.count)),

@@ -44,7 +44,7 @@ impl Grid {
         let step = step.max(1);
         let (first, last) = moved.span(outer);
         let start = first.saturating_sub(range).div_euclid(step).saturating_add(1).saturating_mul(step);
-        let count = if outer.count == 0 || last < start { 0 } else { (last - start) / step + 1 };
+        let count = if outer.count == 0 || last < start { 0 } else { last.saturating_sub(start) / step + 1 };
         Self { start, step, count: usize::try_from(count).unwrap_or(0) }
     }
 
@@ -97,6 +97,11 @@ impl Moved {
     }
 }
 
+/// Milliseconds as PromQL's seconds.
+pub(crate) fn seconds(ms: i64) -> f64 {
+    ms as f64 / 1_000.0
+}
+
 /// Whole milliseconds, saturating.
 pub(crate) fn millis(duration: &Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
@@ -130,6 +135,10 @@ mod tests {
             let grid = Grid::of_subquery(Grid::instant(at), still, range, 10);
             assert_eq!(grid.times().collect::<Vec<_>>(), expected, "at {at} [{range}:10]");
         }
+        let ends = Moved::new(None, Some(&AtModifier::End), (i64::MIN, i64::MAX));
+        assert!(
+            Grid::of_subquery(Grid::range(i64::MIN, i64::MIN, 1, &Limits::default()).unwrap(), ends, 10, 1).count <= 10
+        );
         let extreme = Grid::of_subquery(Grid::instant(i64::MIN), still, i64::MAX, 1);
         assert!(extreme.count < usize::MAX);
     }

@@ -6,7 +6,7 @@ use series::{Labels, Sample, is_stale};
 
 use crate::error::EvalError;
 use crate::eval::{Evaluator, mismatch};
-use crate::grid::{Grid, Moved, millis};
+use crate::grid::{Grid, Moved, millis, seconds};
 use crate::parse::without_parens;
 use crate::row::without_name;
 use crate::selection::{selection, subquery_grid};
@@ -29,7 +29,7 @@ pub(crate) struct Window<'a> {
 
 impl Window<'_> {
     pub(crate) fn range_seconds(&self) -> f64 {
-        self.end_ms.saturating_sub(self.start_ms) as f64 / 1_000.0
+        seconds(self.end_ms.saturating_sub(self.start_ms))
     }
 }
 

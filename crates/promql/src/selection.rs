@@ -55,7 +55,8 @@ fn collect(node: &Tree, grid: Grid, whole: (i64, i64), options: &Options, found:
 
 /// What one selector needs: `(first − back, last]`.
 pub(crate) fn selection(selector: &VectorSelector, grid: Grid, back: i64, whole: (i64, i64)) -> Option<Selection> {
-    if grid.count == 0 {
+    // Alternatives between matchers are not evaluated, so nothing is read for them.
+    if grid.count == 0 || !selector.matchers.or_matchers.is_empty() {
         return None;
     }
     let (first, last) = Moved::new(selector.offset.as_ref(), selector.at.as_ref(), whole).span(grid);

@@ -7,7 +7,7 @@ use series::Labels;
 
 use crate::error::EvalError;
 use crate::eval::Evaluator;
-use crate::grid::Grid;
+use crate::grid::{Grid, seconds};
 use crate::parse::without_parens;
 use crate::row::Row;
 use crate::selector;
@@ -40,7 +40,7 @@ pub(super) fn eval(
         Some(arg) => evaluator.rows(arg, grid)?,
         None => {
             evaluator.charge(1, grid.count)?;
-            vec![Row::new(Labels::empty(), grid.times().map(|at| at.div_euclid(1_000) as f64).collect())]
+            vec![Row::new(Labels::empty(), grid.times().map(seconds).collect())]
         }
     };
     rows.iter_mut().for_each(|row| row.change(|_, value| Some(part_of(value, part))));
@@ -62,6 +62,6 @@ pub(super) fn timestamp(evaluator: &Evaluator, arg: &Tree, grid: Grid) -> Result
         return evaluator.unnamed(rows);
     }
     let mut rows = evaluator.rows(arg, grid)?;
-    rows.iter_mut().for_each(|row| row.change(|step, _| Some(grid.at(step) as f64 / 1_000.0)));
+    rows.iter_mut().for_each(|row| row.change(|step, _| Some(seconds(grid.at(step)))));
     evaluator.unnamed(rows)
 }

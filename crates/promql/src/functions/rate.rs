@@ -6,6 +6,7 @@ use series::{Labels, Sample};
 
 use super::RangeFunction;
 use crate::eval::Evaluator;
+use crate::grid::seconds;
 use crate::range_vector::Window;
 
 /// A sample nearer to the window's end than this many usual gaps counts as reaching it.
@@ -43,14 +44,15 @@ fn pairs(samples: &[Sample]) -> impl Iterator<Item = (f64, f64)> + '_ {
     samples.windows(2).map(|pair| (pair[0].value, pair[1].value))
 }
 
-fn last_two(window: &Window) -> Option<(f64, f64, f64)> {
-    let [.., before, last] = window.samples else { return None };
-    let seconds = seconds(before.at.ms(), last.at.ms());
-    (seconds > 0.0).then_some((before.value, last.value, seconds))
+/// Seconds from one time to another.
+fn between(from: i64, to: i64) -> f64 {
+    seconds(to.saturating_sub(from))
 }
 
-fn seconds(from: i64, to: i64) -> f64 {
-    to.saturating_sub(from) as f64 / 1_000.0
+fn last_two(window: &Window) -> Option<(f64, f64, f64)> {
+    let [.., before, last] = window.samples else { return None };
+    let seconds = between(before.at.ms(), last.at.ms());
+    (seconds > 0.0).then_some((before.value, last.value, seconds))
 }
 
 /// The change over the whole window.
@@ -61,14 +63,14 @@ fn extrapolated(window: &Window, counter: bool) -> Option<f64> {
         // After a reset a counter counts from zero.
         change += pairs(window.samples).filter(|(a, b)| b < a).map(|(a, _)| a).sum::<f64>();
     }
-    let sampled = seconds(first.at.ms(), last.at.ms());
+    let sampled = between(first.at.ms(), last.at.ms());
     let usual_gap = sampled / (window.samples.len() - 1) as f64;
     let reach = |gap: f64| if gap >= usual_gap * REACHES_GAPS { usual_gap / 2.0 } else { gap };
-    let mut before = reach(seconds(window.start_ms, first.at.ms()));
+    let mut before = reach(between(window.start_ms, first.at.ms()));
     if counter && change > 0.0 && first.value >= 0.0 {
         let since_zero = sampled * (first.value / change);
         before = before.min(since_zero);
     }
-    let after = reach(seconds(last.at.ms(), window.end_ms));
+    let after = reach(between(last.at.ms(), window.end_ms));
     Some(change * ((sampled + before + after) / sampled))
 }

@@ -3,6 +3,7 @@
 use series::{Sample, Timestamp};
 
 use super::RangeFunction;
+use crate::grid::seconds;
 use crate::numbers::Sum;
 use crate::range_vector::Window;
 
@@ -32,7 +33,7 @@ fn line(samples: &[Sample], origin: Timestamp) -> Option<(f64, f64)> {
     }
     let (mut x, mut y, mut xy, mut xx) = (Sum::default(), Sum::default(), Sum::default(), Sum::default());
     for sample in samples {
-        let seconds = sample.at.ms().saturating_sub(origin.ms()) as f64 / 1_000.0;
+        let seconds = seconds(sample.at.ms().saturating_sub(origin.ms()));
         x.add(seconds);
         y.add(sample.value);
         xy.add(seconds * sample.value);
