@@ -70,7 +70,7 @@ mockTest("conflicts, rejections and losses are named; the ledger adds up", async
   await page.locator('[data-source="web-2"] a').click();
   await page.getByText("Ledger").first().click();
   const number = async (name) => Number((await texts(page, `[data-count="${name}"]`))[0].replace(/\D/g, ""));
-  const parts = await Promise.all(["stored", "superseded", "buffered", "evicted", "rejected", "on the way"].map(number));
+  const parts = await Promise.all(["stored", "superseded", "buffered", "evicted", "rejected", "missing"].map(number));
   assert.equal(parts.reduce((a, b) => a + b, 0), await number("generated"));
   await close();
 });

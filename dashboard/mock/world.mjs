@@ -113,14 +113,14 @@ export class World {
     const counters = (generated, rest = {}) => {
       const c = { superseded: 0, buffered: 0, evicted: 0, rejected: {}, ...rest };
       const rejected = Object.values(c.rejected).reduce((a, b) => a + b, 0);
-      return { generated, stored: generated - c.superseded - c.buffered - c.evicted - rejected - 12, ...c };
+      return { generated, stored: generated - c.superseded - c.buffered - c.evicted - rejected - 12, missing: 12, ...c };
     };
     return [
-      { name: "web-1", kind: "agent", present: true, last_seen_ms: nowMs - (nowMs % 5000), counters: counters(made(31), { superseded: 14, buffered: 62 }) },
+      { name: "web-1", kind: "agent", host: "web-1.example.net", agent_version: "0.1.0", present: true, last_seen_ms: nowMs - (nowMs % 5000), counters: counters(made(31), { superseded: 14, buffered: 62 }) },
       { name: "web-2", kind: "agent", present: true, last_seen_ms: nowMs - (nowMs % 5000) - 1000, counters: counters(made(29), { rejected: { "graphite: bad value": 12, "perfdata: bad number": 3 } }) },
       { name: "db-1", kind: "agent", present: true, last_seen_ms: nowMs - 2300, counters: counters(made(33)), conflict: { host: "db-1-clone", run_id: "b7c1", at_ms: nowMs - 60_000, text: "an agent on host db-1-clone also calls itself db-1; it is refused until one of the two is renamed" } },
       { name: "batch-3.internal.example.net", kind: "agent", present: false, last_seen_ms: Math.round(this.lostSinceS * 1000), counters: counters(made(11), { evicted: 5120, buffered: 20_400 }) },
-      { name: "collectd-edge", kind: "sender", present: false, last_seen_ms: nowMs - 34_000, counters: counters(made(5)) },
+      { name: "collectd-edge", kind: "push", present: false, last_seen_ms: nowMs - 334_000, counters: counters(made(5)) },
     ];
   }
 

@@ -17,6 +17,8 @@ export interface Counters {
   buffered: number;
   evicted: number;
   rejected: Record<string, number>;
+  /** Generated, and none of the others; on its way, or lost by a fault of Daywatch. */
+  missing?: number;
 }
 
 /** A second live agent that uses a source's name and was refused. */
@@ -29,11 +31,14 @@ export interface Conflict {
 
 export interface Source {
   name: string;
+  /** `agent`, or `push` for senders over HTTP. */
   kind: string;
   present: boolean;
   last_seen_ms: number;
   counters: Counters;
   conflict?: Conflict | null;
+  host?: string;
+  agent_version?: string;
 }
 
 export interface PerfItem {

@@ -1,9 +1,9 @@
 /** Where every sample of a source went. The sum is shown, so that a hole would be seen. */
 import type { Counters } from "../api/types";
 import { formatCount } from "../format/units";
-import { inFlight, rejectedTotal } from "../store/derive";
+import { missing, rejectedTotal } from "../store/derive";
 
-const MEANING: readonly [keyof Omit<Counters, "rejected" | "generated">, string][] = [
+const MEANING: readonly [keyof Omit<Counters, "rejected" | "generated" | "missing">, string][] = [
   ["stored", "kept and queryable"],
   ["superseded", "same series and time as another sample, which won"],
   ["buffered", "in the source's buffer, not acknowledged yet"],
@@ -12,7 +12,7 @@ const MEANING: readonly [keyof Omit<Counters, "rejected" | "generated">, string]
 
 export function Ledger({ counters }: { counters: Counters }) {
   const rejected = Object.entries(counters.rejected ?? {}).sort((a, b) => b[1] - a[1]);
-  const rest = inFlight(counters);
+  const rest = missing(counters);
   return (
     <div class="scroll" tabIndex={0} role="group" aria-label="Ledger">
       <table>
@@ -32,11 +32,7 @@ export function Ledger({ counters }: { counters: Counters }) {
           {rejected.map(([reason, count]) => (
             <Row key={reason} name={`· ${reason}`} count={count} meaning="" />
           ))}
-          <Row
-            name="on the way"
-            count={rest}
-            meaning={rest < 0 ? "more accounted for than reported; the source's next report settles it" : "generated, and none of the above yet"}
-          />
+          <Row name="missing" count={rest} meaning="on the way to the store; what stays here for minutes is a fault of Daywatch" />
         </tbody>
       </table>
     </div>

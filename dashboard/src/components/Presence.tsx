@@ -3,14 +3,12 @@ import type { Source } from "../api/types";
 import { Ago } from "./Ago";
 
 export function Presence({ source }: { source: Source }) {
-  const kind = source.kind !== "agent" ? "sender" : source.present ? "present" : "lost";
+  const kind = source.kind !== "agent" ? (source.present ? "present" : "quiet") : source.present ? "present" : "lost";
   return (
     <span class={`presence ${kind}`}>
       <span class="dot" />
       <span>
-        {kind === "present" && "present"}
-        {kind === "lost" && "absent"}
-        {kind === "sender" && "sender"}
+        {kind === "lost" ? "absent" : kind}
         <span class="soft small">
           {" · "}
           <Ago atMs={source.last_seen_ms} />

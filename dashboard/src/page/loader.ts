@@ -40,7 +40,7 @@ export class Loader {
     this.byMetric = new Map(panel.inputs.map((input) => [input.metric, this.feeds.get(input.key)!]));
     this.unwatch =
       atMs === null
-        ? session.watch(panel.id, panel.inputs.map(inputSelector), this.samples, () => void this.load())
+        ? session.watch(panel.inputs.map(inputSelector), this.samples, () => void this.load())
         : () => undefined;
     this.refresh = atMs === null ? setInterval(() => void this.load(), REFRESH_MS) : undefined;
     void this.load();

@@ -34,6 +34,7 @@ export class Session {
   readonly client: Client;
   private readonly link: Link;
   private readonly watches = new Map<string, Watch>();
+  private watched = 0;
   private readonly askedAtMs = new Map<Area, number>();
   private readonly asking = new Set<Area>();
   private readonly tick: ReturnType<typeof setInterval>;
@@ -57,12 +58,12 @@ export class Session {
   }
 
   /** Asks for live samples. Answers a function that ends it. `resync` is called after a gap. */
-  watch(id: string, selectors: string[], samples: Samples, resync: () => void): () => void {
-    const watch = { samples, resync };
-    this.watches.set(id, watch);
+  watch(selectors: string[], samples: Samples, resync: () => void): () => void {
+    this.watched += 1;
+    const id = String(this.watched);
+    this.watches.set(id, { samples, resync });
     this.link.subscribe(id, selectors);
     return () => {
-      if (this.watches.get(id) !== watch) return;
       this.watches.delete(id);
       this.link.unsubscribe(id);
     };

@@ -15,7 +15,7 @@ export interface Line {
 }
 
 export interface Panel {
-  /** Also the websocket subscription's id. */
+  /** Unique on its page. */
   id: string;
   title: string;
   unit: Unit;

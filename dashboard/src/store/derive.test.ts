@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { Alert, Check, Counters, Source } from "../api/types";
-import { countChecks, inFlight, isLost, sortAlerts, sortChecks, sortSources, sourceWarnings, statusName } from "./derive";
+import { countChecks, isLost, missing, sortAlerts, sortChecks, sortSources, sourceWarnings, statusName } from "./derive";
 
 const counters = (more: Partial<Counters> = {}): Counters => ({ generated: 0, stored: 0, superseded: 0, buffered: 0, evicted: 0, rejected: {}, ...more });
 const source = (name: string, more: Partial<Source> = {}): Source => ({ name, kind: "agent", present: true, last_seen_ms: 1, counters: counters(), ...more });
@@ -24,14 +24,15 @@ test("alerts: firing first, then severity, then the newest", () => {
 
 test("sources in need first; a sender that is silent is not lost", () => {
   const conflict = { host: "h", run_id: "r", at_ms: 1, text: "" };
-  const sources = [source("b"), source("gone", { present: false }), source("push", { kind: "sender", present: false }), source("two", { conflict })];
+  const sources = [source("b"), source("gone", { present: false }), source("push", { kind: "push", present: false }), source("two", { conflict })];
   expect(sortSources(sources).map((one) => one.name)).toEqual(["two", "gone", "b", "push"]);
   expect(sources.filter(isLost).map((one) => one.name)).toEqual(["gone"]);
 });
 
 test("the ledger's remainder is what is on its way", () => {
   const all = counters({ generated: 100, stored: 50, superseded: 5, buffered: 20, evicted: 10, rejected: { a: 3, b: 2 } });
-  expect(inFlight(all)).toBe(10);
+  expect(missing(all)).toBe(10);
+  expect(missing({ ...all, missing: 0 })).toBe(0);
 });
 
 test("warnings name conflicts, reasons and losses; a quiet source has none", () => {

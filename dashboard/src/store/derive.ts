@@ -68,8 +68,9 @@ export function rejectedTotal(counters: Counters): number {
   return Object.values(counters.rejected ?? {}).reduce((sum, n) => sum + n, 0);
 }
 
-/** Samples that are none of stored, superseded, rejected, evicted or buffered: on their way. */
-export function inFlight(counters: Counters): number {
+/** Samples that are none of stored, superseded, rejected, evicted or buffered. */
+export function missing(counters: Counters): number {
+  if (counters.missing !== undefined) return counters.missing;
   return (
     counters.generated -
     counters.stored -

@@ -7,7 +7,7 @@ import { SPANS, type Span } from "../data/input";
 import { changeParams, type Route } from "../page/route";
 import { metricPanel } from "../panels/metric";
 
-/** The most metrics picked at once. */
+/** The most metrics picked at once: with a host's eight graphs, the 20 subscriptions that one page may have. */
 export const PICKED_MAX = 12;
 
 interface Props {

@@ -1,7 +1,7 @@
 /** What kind of machine a source is, from its metrics. */
 import { useEffect, useState } from "preact/hooks";
 import { equals, selector } from "../api/prom";
-import type { Labels } from "../api/types";
+import type { Labels, Source } from "../api/types";
 import { formatSpan } from "../format/time";
 import { formatValue } from "../format/units";
 import { useNow, usePage } from "../page/context";
@@ -13,7 +13,8 @@ interface Facts {
   cpus: number | null;
 }
 
-export function SourceFacts({ name }: { name: string }) {
+export function SourceFacts({ source }: { source: Source }) {
+  const { name } = source;
   const { session } = usePage();
   const [facts, setFacts] = useState<Facts | null>(null);
   const [error, setError] = useState<string | null>(null);
@@ -41,26 +42,36 @@ export function SourceFacts({ name }: { name: string }) {
     };
   }, [session, name]);
   if (error !== null) return <p class="source-facts">Facts about the host could not be read: {error}</p>;
-  if (!facts || (!facts.uname && !facts.bootS && !facts.memoryBytes && !facts.cpus)) return null;
-  const system = facts.uname ? [facts.uname.sysname, facts.uname.release, facts.uname.machine].filter(Boolean).join(" ") : "";
+  const system = facts?.uname ? [facts.uname.sysname, facts.uname.release, facts.uname.machine].filter(Boolean).join(" ") : "";
   return (
     <p class="source-facts">
+      {source.host && source.host !== name && <span>host {source.host}</span>}
       {system && <span>{system}</span>}
-      {facts.cpus !== null && (
-        <span>
-          <b>{facts.cpus}</b> {facts.cpus === 1 ? "CPU" : "CPUs"}
-        </span>
-      )}
-      {facts.memoryBytes !== null && (
-        <span>
-          <b>{formatValue(facts.memoryBytes, "bytes")}</b> memory
-        </span>
-      )}
-      {facts.bootS !== null && (
-        <span>
-          up <b>{formatSpan(now - facts.bootS * 1000)}</b>
-        </span>
-      )}
+      {facts && <Sizes facts={facts} nowMs={now} />}
+      {source.agent_version && <span>agent {source.agent_version}</span>}
     </p>
+  );
+}
+
+function Sizes({ facts, nowMs }: { facts: Facts; nowMs: number }) {
+  const { cpus, memoryBytes, bootS } = facts;
+  return (
+    <>
+      {cpus !== null && (
+        <span>
+          <b>{cpus}</b> {cpus === 1 ? "CPU" : "CPUs"}
+        </span>
+      )}
+      {memoryBytes !== null && (
+        <span>
+          <b>{formatValue(memoryBytes, "bytes")}</b> memory
+        </span>
+      )}
+      {bootS !== null && (
+        <span>
+          up <b>{formatSpan(nowMs - bootS * 1000)}</b>
+        </span>
+      )}
+    </>
   );
 }

@@ -47,7 +47,7 @@ function SourceRow(props: { source: Source; figures: Partial<Record<Figure, numb
         <a class="title" href={formatRoute("source", source.name)}>
           {source.name}
         </a>
-        {source.kind !== "agent" && <span class="soft small"> {source.kind}</span>}
+        {source.kind !== "agent" && <span class="soft small"> sends by HTTP</span>}
       </span>
       <Presence source={source} />
       {COLUMNS.map(({ figure, name, short = name, unit, meter }) => (

@@ -40,7 +40,7 @@ export function SourceView({ route }: { route: Route }) {
           <RangePicker value={route.params.range ?? "15m"} onChange={(range) => location.assign(changeParams(route, { range }))} />
         </span>
       </div>
-      {source?.kind === "agent" && <SourceFacts name={name} />}
+      {source?.kind === "agent" && <SourceFacts source={source} />}
       {sources !== null && !source && (
         <Notice tone="warn">
           There is no source of this name (any more). <a href={formatRoute("overview")}>All sources</a>
