@@ -30,7 +30,6 @@ use crate::commands::apply;
 
 /// How long the end waits for what still holds the store.
 const CLOSE: std::time::Duration = std::time::Duration::from_secs(5);
-const STARTER_RULES: &str = "groups: []\n";
 /// Raw samples are kept this long unless `--retention-days` says otherwise.
 const RETENTION_DAYS: u16 = 30;
 
@@ -255,7 +254,7 @@ async fn first_start(house: &House, data: &Path) -> anyhow::Result<()> {
     let ports = &house.context.ports;
     let tenant = TenantId::default();
     let key = fault(keys::create(ports, tenant.clone(), KeyKind::Admin, "first-admin").await)?;
-    let starter = [(Kind::Rules, "starter.yml".to_owned(), STARTER_RULES.to_owned())];
+    let starter = [(Kind::Rules, "starter.yml".to_owned(), pipeline::alerts::STARTER_RULES.to_owned())];
     fault(documents::put_all(ports, &tenant, &starter).await)?;
     write_secret(&path, &key).with_context(|| format!("cannot write {}", path.display()))
 }

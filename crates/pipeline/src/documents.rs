@@ -75,14 +75,22 @@ pub fn check(kind: Kind, name: &str, text: &str) -> Result<(), Fault> {
         Kind::Alertmanager if name != "default" => {
             Err(Fault::bad(format!("the routing file is named \"default\", not {name:?}")))
         }
-        Kind::Alertmanager => Ok(()),
+        Kind::Alertmanager => routing_of(name, text).map(drop),
     }
 }
 
 /// A rule file's text, read.
 pub fn rules_of(name: &str, text: &str) -> Result<alerts::rules::RuleFile, Fault> {
-    alerts::rules::parse(name, text)
-        .map_err(|problems| Fault::Bad(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")))
+    alerts::rules::parse(name, text).map_err(|problems| listed(&problems))
+}
+
+/// A routing file's text, read.
+pub fn routing_of(name: &str, text: &str) -> Result<alerts::routing::Routing, Fault> {
+    alerts::routing::parse(name, text).map_err(|problems| listed(&problems))
+}
+
+fn listed(problems: &[alerts::problem::Problem]) -> Fault {
+    Fault::Bad(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
 }
 
 /// Stores documents, all or none.

@@ -1,26 +1,131 @@
-//! placeholder
-use crate::{Context, Delivered, Fault, TenantId, Wake};
-/// x
-pub async fn rules(_: &Context, _: &TenantId) -> Result<serde_json::Value, Fault> {
-    Ok(serde_json::json!({"groups":[]}))
+//! `evaluate-alerts`: observations become states, states become what people are owed.
+//!
+//! Three ways in, one state machine (`alerts::state`):
+//!
+//! * [`stream`]: newest samples and check states, straight from the stream, for rules that are one
+//!   threshold. A fault of storage does not silence them.
+//! * [`changes`] and [`wake`]: the manifest grew or a timer is due. Buckets that have closed are
+//!   evaluated over what is stored.
+//! * [`tick`]: once a minute, whatever a lost timer or a crash has left is taken up again.
+//!
+//! State and what is owed are one conditional write; sending and marking follow in [`outbox`].
+//! A rule's item and a group's item are each owned by whoever writes the next version first, which
+//! is the lease on a bucket: the slower one reads again and finds nothing left to do.
+
+mod bucket;
+mod rule_files;
+mod show;
+mod stored;
+mod stream;
+#[cfg(test)]
+mod tests;
+
+use alerts::instance::External;
+use alerts::rules::{Group, Rule};
+use alerts::state::{Observation, RuleName, Scope, Timing, step};
+use ports::PortError;
+
+pub use rule_files::{RULE_FILES_CACHED_MAX, RuleCache};
+pub use show::{alerts, rules};
+
+use crate::error::Fault;
+use crate::{Context, Delivered, TenantId, Wake, documents, outbox};
+
+/// How often a step is tried again when somebody else wrote the rule's state meanwhile.
+const STEP_ATTEMPTS_MAX: usize = 20;
+/// What a wake-up for a group begins with; the group's id follows.
+const WAKE_GROUP: &str = "group:";
+
+/// One shard's batch. Safe to be delivered again and again.
+pub async fn stream(context: &Context, records: &[Delivered]) -> Result<(), Fault> {
+    stream::take(context, records).await
 }
-/// x
-pub async fn alerts(_: &Context, _: &TenantId) -> Result<Vec<wire::WatchedAlert>, Fault> {
-    Ok(vec![])
+
+/// A tenant's manifest has grown.
+pub async fn changes(context: &Context, tenant: &TenantId) -> Result<(), Fault> {
+    let evaluated = bucket::all_groups(context, tenant).await;
+    let sent = outbox::dispatch(context, tenant).await;
+    evaluated.and(sent)
 }
-/// x
-pub async fn stream(_: &Context, _: &[Delivered]) -> Result<(), Fault> {
-    Ok(())
+
+/// A timer is due: a group's bucket, or a notification.
+pub async fn wake(context: &Context, wake: &Wake) -> Result<(), Fault> {
+    if let Some(group) = wake.what.strip_prefix(WAKE_GROUP) {
+        let evaluated = bucket::one_group(context, &wake.tenant, group).await;
+        let sent = outbox::dispatch(context, &wake.tenant).await;
+        return evaluated.and(sent);
+    }
+    outbox::wake(context, wake).await
 }
-/// x
-pub async fn changes(_: &Context, _: &TenantId) -> Result<(), Fault> {
-    Ok(())
+
+/// Takes up what a lost timer or a crash has left.
+pub async fn tick(context: &Context) -> Result<(), Fault> {
+    let mut outcome = Ok(());
+    for tenant in documents::tenants(&context.ports).await? {
+        outcome = outcome.and(changes(context, &tenant).await);
+    }
+    outcome
 }
-/// x
-pub async fn wake(_: &Context, _: &Wake) -> Result<(), Fault> {
-    Ok(())
+
+/// One rule of one tenant's group.
+#[derive(Clone, Copy)]
+pub(crate) struct Place<'a> {
+    tenant: &'a TenantId,
+    group: &'a Group,
+    rule: &'a Rule,
 }
-/// x
-pub async fn tick(_: &Context) -> Result<(), Fault> {
-    Ok(())
+
+/// Load → step → decide what is owed → save. Answers whether anybody is to be told something.
+///
+/// Who loses the race for the state loads and steps again; what the other one applied already is
+/// then ignored by the state machine.
+async fn apply(context: &Context, place: Place<'_>, scope: Scope, seen: &[Observation]) -> Result<bool, Fault> {
+    let external = external(context);
+    for _ in 0..STEP_ATTEMPTS_MAX {
+        let known = stored::rule(&context.ports, place).await?;
+        let stepped = step(&known.value, &place.timing(), scope, seen);
+        if !stored::is_worth_saving(&known.value, &stepped) {
+            return Ok(false);
+        }
+        let told = |transition| alerts::notify::alert(place.rule, transition, &external);
+        let owed: Vec<_> = stepped.transitions.iter().map(told).collect();
+        if stored::save(&context.ports, place, &known, &stepped.state, &owed).await? {
+            tell_pages(context, place.tenant).await;
+            return Ok(!owed.is_empty());
+        }
+    }
+    Err(PortError::transient("table", format!("the state of rule {:?} is written by many", place.rule.name)).into())
+}
+
+impl Place<'_> {
+    fn timing(&self) -> Timing {
+        let alert = self.rule.alert().cloned().unwrap_or_default();
+        Timing {
+            name: RuleName {
+                tenant: self.tenant.as_str().to_owned(),
+                group: self.group.id(),
+                rule: self.rule.id.clone(),
+            },
+            for_ms: alert.for_ms,
+            keep_firing_for_ms: alert.keep_firing_for_ms,
+            limit: self.group.limit,
+        }
+    }
+}
+
+pub(crate) fn external(context: &Context) -> External {
+    let url = context.settings.external_url.trim_end_matches('/').to_owned();
+    External { url, labels: std::collections::BTreeMap::new() }
+}
+
+/// Open pages are told of the new list. They are told again by themselves, so a failure here is
+/// no failure of the evaluation.
+async fn tell_pages(context: &Context, tenant: &TenantId) {
+    let told = async {
+        let alerts = show::alerts(context, tenant).await?;
+        crate::live::post_to_pages(&context.ports, tenant, &wire::PageFrame::Alerts { alerts }).await
+    };
+    if let Err(fault) = told.await {
+        tracing::warn!(%tenant, "open pages could not be told of changed alerts: {fault}");
+    }
 }

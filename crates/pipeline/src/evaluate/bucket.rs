@@ -1,0 +1,270 @@
+//! Buckets of rule groups over what is stored: is one due, has it closed, what is found in it.
+//!
+//! A group of which every rule is one threshold needs storage only while one of its alerts is
+//! active: to see that its series is gone, and that it has held long enough. The stream begins
+//! such alerts, storage goes on with them; so a quiet group of `interval: 1s` costs nothing.
+
+use std::collections::BTreeMap;
+
+use alerts::closing::{Bucket, ClosedBy, Closing, SELECTED_SERIES_MAX, Selected, closing, due};
+use alerts::instance::{ResultError, found, recorded};
+use alerts::rules::{Group, Rule};
+use alerts::state::{Observation, Phase, RuleState, Scope};
+use ports::{StreamRecord, TenantId, Timestamp, Wake};
+use promql::{EvalError, LOOKBACK_MS, Options, Selection, Series, SeriesSet, Storage, all_match};
+use series::{Lane, SeriesId, SourceName, bucket_end};
+use wire::SeriesColumn;
+
+use super::stored::{self, GroupItem, Known};
+use super::{Place, WAKE_GROUP, apply, external};
+use crate::error::Fault;
+use crate::{Context, ingest, progress, read};
+
+/// All groups of a tenant. One that fails does not stop the others; the first failure is told.
+pub(super) async fn all_groups(context: &Context, tenant: &TenantId) -> Result<(), Fault> {
+    let mut outcome = Ok(());
+    for group in context.rules.groups(&context.ports, tenant).await? {
+        outcome = outcome.and(evaluate(context, tenant, &group).await);
+    }
+    outcome
+}
+
+/// The group of a wake-up, where it still exists.
+pub(super) async fn one_group(context: &Context, tenant: &TenantId, id: &str) -> Result<(), Fault> {
+    let groups = context.rules.groups(&context.ports, tenant).await?;
+    match groups.iter().find(|group| group.id() == id) {
+        Some(group) => evaluate(context, tenant, group).await,
+        None => Ok(()),
+    }
+}
+
+/// Asks to be woken at the end of the bucket that is open now.
+pub(super) async fn wake_next(
+    context: &Context,
+    tenant: &TenantId,
+    group: &Group,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    wake_at(context, tenant, group, bucket_end(now.plus_ms(1), group.interval_ms, 0)).await
+}
+
+async fn wake_at(context: &Context, tenant: &TenantId, group: &Group, at: Timestamp) -> Result<(), Fault> {
+    let what = format!("{WAKE_GROUP}{}", group.id());
+    Ok(context.ports.timer.wake(Wake { at, tenant: tenant.clone(), what }).await?)
+}
+
+/// Due? → closed? → evaluate → save how far it is, bucket by bucket; then the next wake-up.
+async fn evaluate(context: &Context, tenant: &TenantId, group: &Group) -> Result<(), Fault> {
+    let now = context.ports.clock.now();
+    let mut known = stored::group(&context.ports, tenant, group).await?;
+    let mut last = known.value.last;
+    if is_direct(group) {
+        let Some(since) = active_since(context, tenant, group).await? else { return Ok(()) };
+        let before = bucket_end(since, group.interval_ms, 0).plus_ms(-group.interval_ms);
+        last = Some(last.map_or(before, |last| last.max(before)));
+    }
+    let (ends, skipped) = due(last, now, group.interval_ms, 0);
+    known.value.skipped += skipped;
+    for end in &ends {
+        let loaded = load(context, tenant, group, *end, now).await;
+        let (storage, broken) = match loaded {
+            Ok(storage) => (storage, None),
+            // A limit is the rules' own fault: it is shown with them, and the next bucket comes.
+            Err(Fault::Unprocessable(what)) => (SeriesSet::default(), Some(what)),
+            Err(fault) => return Err(fault),
+        };
+        let all = everything(&storage)?;
+        let bucket = Bucket {
+            end: data_end(group, *end),
+            now,
+            current_through: progress::current_through(&context.ports).await?.unwrap_or(Timestamp(i64::MIN)),
+            selected: &refreshed(&known.value.selected, &all, group),
+        };
+        let complete = match closing(&bucket) {
+            Closing::Open { ask_again_at } => {
+                let at = ask_again_at.plus_ms(group.query_offset_ms).max(now.plus_ms(1));
+                return wake_at(context, tenant, group, at).await;
+            }
+            Closing::Closed { by, complete } => {
+                known.value = GroupItem {
+                    last: Some(*end),
+                    evaluated_at: now,
+                    closed_by: Some(by),
+                    selected: selected(&all, &bucket, group),
+                    skipped: known.value.skipped,
+                    errors: BTreeMap::new(),
+                };
+                complete || by == ClosedBy::AllReported
+            }
+        };
+        for rule in &group.rules {
+            let place = Place { tenant, group, rule };
+            let outcome = match &broken {
+                Some(what) => Err(RuleFailure::Load(what.clone())),
+                None => evaluate_rule(context, place, *end, &storage, &all, complete).await,
+            };
+            match outcome {
+                Ok(()) => {}
+                Err(RuleFailure::Port(fault)) => return Err(fault),
+                Err(failure) => known.value.fail(&rule.id, &failure),
+            }
+        }
+        if !stored::save_group(&context.ports, tenant, group, &mut known).await? {
+            // Somebody else owns this bucket and goes on from it.
+            return Ok(());
+        }
+    }
+    wake_next(context, tenant, group, now).await
+}
+
+/// Why a rule gave no result.
+#[derive(Debug, thiserror::Error)]
+enum RuleFailure {
+    #[error(transparent)]
+    Evaluation(#[from] EvalError),
+    #[error(transparent)]
+    Result(#[from] ResultError),
+    #[error("{0}")]
+    Load(String),
+    #[error(transparent)]
+    Port(#[from] Fault),
+}
+
+async fn evaluate_rule(
+    context: &Context,
+    place: Place<'_>,
+    end: Timestamp,
+    storage: &SeriesSet,
+    all: &[Series],
+    complete: bool,
+) -> Result<(), RuleFailure> {
+    let Place { tenant, group, rule } = place;
+    let at = data_end(group, end);
+    // Where data may be missing, only a rule all of whose own series have reported is decided.
+    let complete = complete || has_reported(rule, group, all, at);
+    if !complete && rule.direct.is_none() {
+        return Ok(());
+    }
+    let value = promql::instant(&rule.expr, at, storage, &Options::default())?.value;
+    if rule.alert().is_none() {
+        let samples = recorded(rule, &value, end, group.limit)?;
+        return Ok(record(context, tenant, samples).await?);
+    }
+    let mut observations: Vec<Observation> = found(rule, &value, end, &external(context))?;
+    if rule.direct.is_some() {
+        let state = stored::rule(&context.ports, place).await?;
+        observations.retain(|seen| is_active(&state.value, seen));
+    }
+    let scope = if complete { Scope::Complete { bucket_end: end } } else { Scope::Partial { bucket_end: end } };
+    apply(context, place, scope, &observations).await?;
+    Ok(())
+}
+
+fn is_active(state: &RuleState, seen: &Observation) -> bool {
+    state.instances.get(&seen.key).is_some_and(|known| known.phase != Phase::Inactive)
+}
+
+/// What a recording rule found goes the way of every sample.
+async fn record(
+    context: &Context,
+    tenant: &TenantId,
+    samples: Vec<(series::Labels, series::Sample)>,
+) -> Result<(), Fault> {
+    if samples.is_empty() {
+        return Ok(());
+    }
+    let source = SourceName::new(ingest::OWN_SOURCE).map_err(|e| Fault::Internal(e.to_string()))?;
+    let columns = samples.into_iter().map(|(labels, sample)| SeriesColumn { labels, samples: vec![sample] });
+    let data = ingest::own_samples(context, tenant, columns.collect())?;
+    ingest::put(&context.ports, vec![StreamRecord { lane: Lane::of_source(tenant, &source), data }]).await
+}
+
+fn is_direct(group: &Group) -> bool {
+    group.rules.iter().all(|rule| rule.direct.is_some() && rule.alert().is_some())
+}
+
+/// The earliest instant up to which an active alert of the group was evaluated.
+async fn active_since(context: &Context, tenant: &TenantId, group: &Group) -> Result<Option<Timestamp>, Fault> {
+    let mut since: Option<Timestamp> = None;
+    for rule in &group.rules {
+        let state = stored::rule(&context.ports, Place { tenant, group, rule }).await?.value;
+        let active = state.instances.values().filter(|known| known.phase != Phase::Inactive);
+        since = since.into_iter().chain(active.map(|known| known.through)).min();
+    }
+    Ok(since)
+}
+
+fn data_end(group: &Group, end: Timestamp) -> Timestamp {
+    end.plus_ms(-group.query_offset_ms)
+}
+
+/// What the group's rules need at `end`, and what came after it: whether a series has gone on is
+/// seen by its newest sample.
+async fn load(
+    context: &Context,
+    tenant: &TenantId,
+    group: &Group,
+    end: Timestamp,
+    now: Timestamp,
+) -> Result<SeriesSet, Fault> {
+    let at = data_end(group, end);
+    let mut selections: Vec<Selection> = Vec::new();
+    for rule in &group.rules {
+        selections.extend(promql::selections(&rule.expr, at, at, 0, &Options::default()));
+    }
+    for selection in &mut selections {
+        if selection.to == at {
+            selection.to = now.max(at);
+        }
+    }
+    read::load(context, tenant, &selections).await
+}
+
+fn everything(storage: &SeriesSet) -> Result<Vec<Series>, Fault> {
+    storage.select(&[], Timestamp(i64::MIN), Timestamp(i64::MAX)).map_err(|e| Fault::Internal(e.to_string()))
+}
+
+/// What is known now of the series of the bucket before.
+fn refreshed(before: &[Selected], all: &[Series], group: &Group) -> Vec<Selected> {
+    let newest: BTreeMap<SeriesId, Selected> = all
+        .iter()
+        .filter_map(|series| Selected::from_samples(series.labels.id(), &series.samples, group.interval_ms))
+        .map(|selected| (selected.series, selected))
+        .collect();
+    before
+        .iter()
+        .map(|known| {
+            let now = newest.get(&known.series).copied().unwrap_or(*known);
+            Selected { newest: now.newest.max(known.newest), ..*known }
+        })
+        .collect()
+}
+
+/// The series that count in this bucket; with more than the limit, the first of them speak for all.
+fn selected(all: &[Series], bucket: &Bucket<'_>, group: &Group) -> Vec<Selected> {
+    let counted = all.iter().filter_map(|series| {
+        let until = series.samples.partition_point(|sample| sample.at <= bucket.end);
+        let known = Selected::from_samples(series.labels.id(), &series.samples[..until], group.interval_ms)?;
+        (known.newest > bucket.end.plus_ms(-LOOKBACK_MS)).then_some(known)
+    });
+    counted.take(SELECTED_SERIES_MAX).collect()
+}
+
+/// Whether every series that the rule selects, and there is one, has reported.
+fn has_reported(rule: &Rule, group: &Group, all: &[Series], at: Timestamp) -> bool {
+    let selections = promql::selections(&rule.expr, at, at, 0, &Options::default());
+    let mut any = false;
+    for series in all {
+        if !selections.iter().any(|selection| all_match(&selection.matchers, &series.labels)) {
+            continue;
+        }
+        let Some(known) = Selected::from_samples(series.labels.id(), &series.samples, group.interval_ms) else { continue };
+        if known.newest > at.plus_ms(-LOOKBACK_MS) {
+            any = true;
+            if !known.has_reported(at) {
+                return false;
+            }
+        }
+    }
+    any
+}

@@ -1,0 +1,103 @@
+//! Newest samples and check states, straight from the stream.
+//!
+//! Only rules that are one threshold on one selector are looked at, so nothing is read but their
+//! own states. A record that cannot be read is `aggregate`'s to quarantine. A rule is evaluated at
+//! every sample's own instant, which is at least as often as its group's interval says.
+
+use std::collections::BTreeMap;
+
+use alerts::instance::{External, newest};
+use alerts::rules::{Group, Rule};
+use alerts::state::{Observation, Scope};
+use ports::{Delivered, TenantId, Timestamp};
+use series::{Labels, METRIC_NAME, Sample};
+use wire::{Batch, CheckResult, CheckState, StreamEnvelope};
+
+use super::{Place, apply, bucket, external};
+use crate::error::Fault;
+use crate::{Context, outbox};
+
+/// The metric of check states; what the check printed is told with the alert.
+const CHECK_STATUS: &str = "check_status";
+
+/// What one invocation has seen of a tenant.
+#[derive(Default)]
+struct Seen {
+    series: Vec<(Labels, Vec<Sample>)>,
+    checks: Vec<CheckResult>,
+}
+
+pub(super) async fn take(context: &Context, records: &[Delivered]) -> Result<(), Fault> {
+    let now = context.ports.clock.now();
+    for (tenant, seen) in read(records) {
+        let groups = context.rules.groups(&context.ports, &tenant).await?;
+        let mut owed = false;
+        for (group, rule) in direct_rules(&groups) {
+            let observations = observe(rule, &seen, &external(context));
+            if observations.is_empty() {
+                continue;
+            }
+            // What is older than the lookback says nothing about now: a backlog pages nobody.
+            let scope = Scope::Newest { not_before: now.plus_ms(-promql::LOOKBACK_MS) };
+            let place = Place { tenant: &tenant, group, rule };
+            if apply(context, place, scope, &observations).await? {
+                owed = true;
+                bucket::wake_next(context, &tenant, group, now).await?;
+            }
+        }
+        if owed {
+            outbox::dispatch(context, &tenant).await?;
+        }
+    }
+    Ok(())
+}
+
+fn read(records: &[Delivered]) -> BTreeMap<TenantId, Seen> {
+    let mut tenants: BTreeMap<TenantId, Seen> = BTreeMap::new();
+    for record in records {
+        let Ok(envelope) = StreamEnvelope::decode(record.data.clone()) else { continue };
+        let Some((_, _, bytes)) = envelope.batch() else { continue };
+        let Ok(decoded) = Batch::decode(bytes) else { continue };
+        let seen = tenants.entry(envelope.tenant).or_default();
+        seen.series.extend(decoded.batch.series.into_iter().map(|column| (column.labels, column.samples)));
+        seen.checks.extend(decoded.batch.checks);
+    }
+    tenants
+}
+
+fn direct_rules(groups: &[Group]) -> impl Iterator<Item = (&Group, &Rule)> {
+    let rules = groups.iter().flat_map(|group| group.rules.iter().map(move |rule| (group, rule)));
+    rules.filter(|(_, rule)| rule.direct.is_some() && rule.alert().is_some())
+}
+
+fn observe(rule: &Rule, seen: &Seen, external: &External) -> Vec<Observation> {
+    let mut found = Vec::new();
+    for (labels, samples) in &seen.series {
+        for sample in samples {
+            let result = if labels.get(METRIC_NAME) == Some(CHECK_STATUS) { seen.check(labels, sample.at) } else { None };
+            match newest(rule, labels, *sample, external) {
+                None => break,
+                // Labels past their limits: the evaluation over storage shows the error.
+                Some(Err(_)) => break,
+                // A check that is to be tried again before it counts says nothing yet.
+                Some(Ok(_)) if result.is_some_and(|result| !result.hard && result.state != CheckState::Ok) => {}
+                Some(Ok(mut observation)) => {
+                    if let Some(result) = result {
+                        observation.note = result.text.lines().next().unwrap_or_default().to_owned();
+                    }
+                    found.push(observation);
+                }
+            }
+        }
+    }
+    found
+}
+
+impl Seen {
+    /// The run that a status sample is of: the sample has the run's start, the result its end.
+    fn check(&self, labels: &Labels, at: Timestamp) -> Option<&CheckResult> {
+        let name = labels.get("check")?;
+        let runs = self.checks.iter().filter(|result| result.check == name && result.at >= at);
+        runs.min_by_key(|result| result.at)
+    }
+}

@@ -1,0 +1,18 @@
+//! The use cases on the embedded ports in memory, with a clock that stands. An index:
+//!
+//! - `bench`: a Daywatch in memory, with the hands that tests need
+//! - `storing`: push, aggregate, read: each sample once, whatever the stream repeats
+//! - `connecting`: keys, tickets, hello, two agents of one name, leases
+//! - `faulty`: partial puts, a store that fails, records that cannot be read
+//! - `compacting`: windows that close, and what is deleted when
+
+#[path = "flow/bench.rs"]
+mod bench;
+#[path = "flow/compacting.rs"]
+mod compacting;
+#[path = "flow/connecting.rs"]
+mod connecting;
+#[path = "flow/faulty.rs"]
+mod faulty;
+#[path = "flow/storing.rs"]
+mod storing;

@@ -1,0 +1,106 @@
+//! Keys, tickets, hello, two agents of one name, leases.
+
+use pipeline::http::Request;
+use pipeline::keys::{self, KeyKind};
+use pipeline::wire::ServerFrame;
+use pipeline::{TenantId, connect, presence, sources, tickets};
+
+use crate::bench::{Bench, frame};
+
+#[tokio::test]
+async fn a_key_opens_only_its_own_doors_and_none_once_it_is_revoked() {
+    let bench = Bench::new(1);
+    let ports = &bench.context.ports;
+    let text = keys::create(ports, TenantId::default(), KeyKind::Agent, "a").await.unwrap();
+    let caller = keys::authenticate_text(ports, &text).await.unwrap();
+    assert!(caller.may_push().is_ok());
+    assert_eq!(caller.may_read().unwrap_err().status(), 403);
+    assert_eq!(caller.may_administer().unwrap_err().status(), 403);
+    let swapped = text.replacen("dw_agent_", "dw_admin_", 1);
+    let cut = &text[..text.len() - 1];
+    for wrong in [swapped.as_str(), cut, "", "dw_agent_x_y"] {
+        assert_eq!(keys::authenticate_text(ports, wrong).await.unwrap_err().status(), 401, "{wrong}");
+    }
+    let none = keys::authenticate(ports, &Request::default()).await.unwrap_err();
+    assert_eq!(none.status(), 401);
+    assert!(keys::revoke(ports, &TenantId::default(), &caller.key_id).await.unwrap());
+    assert!(!keys::revoke(ports, &TenantId::default(), &caller.key_id).await.unwrap());
+    assert_eq!(keys::authenticate_text(ports, &text).await.unwrap_err().status(), 401);
+    let other = TenantId::new("other").unwrap();
+    assert_eq!(keys::revoke(ports, &other, &caller.key_id).await.unwrap_err().status(), 404);
+}
+
+#[tokio::test]
+async fn a_ticket_is_good_once_and_for_half_a_minute() {
+    let bench = Bench::new(2);
+    let ports = &bench.context.ports;
+    let caller = bench.caller(KeyKind::Read, "page").await;
+    let (ticket, expires) = tickets::issue(ports, &caller).await.unwrap();
+    assert_eq!(tickets::redeem(ports, &ticket).await.unwrap(), caller);
+    assert_eq!(tickets::redeem(ports, &ticket).await.unwrap_err().status(), 401);
+    let (ticket, _) = tickets::issue(ports, &caller).await.unwrap();
+    bench.clock.set(expires.plus_ms(1));
+    assert_eq!(tickets::redeem(ports, &ticket).await.unwrap_err().status(), 401);
+}
+
+#[tokio::test]
+async fn a_second_agent_of_one_name_is_refused_and_shown_and_let_in_when_the_first_is_gone() {
+    let bench = Bench::new(3);
+    let (first, mut first_out) = bench.agent("web-1", "run-1").await;
+    assert!(matches!(frame(&mut first_out).await, ServerFrame::Welcome { .. }));
+
+    let (refused, mut out) = bench.open("web-1", "run-2").await;
+    assert!(refused.is_none());
+    match frame(&mut out).await {
+        ServerFrame::Bye { reason, text, retry_after_ms } => {
+            assert_eq!(reason, "name_taken");
+            assert!(text.contains("host-of-run-1"), "{text}");
+            assert!(retry_after_ms > 0);
+        }
+        other => panic!("{other:?}"),
+    }
+    let shown = sources::all(&bench.context, &TenantId::default()).await.unwrap();
+    let conflict = shown[0].conflict.as_ref().expect("the conflict is shown");
+    assert_eq!((conflict.run_id.as_str(), conflict.host.as_str()), ("run-2", "host-of-run-2"));
+
+    connect::disconnect(&bench.context.ports, &first).await.unwrap();
+    assert!(bench.open("web-1", "run-2").await.0.is_some());
+}
+
+#[tokio::test]
+async fn the_same_process_takes_its_name_over_from_a_connection_that_only_seems_open() {
+    let bench = Bench::new(4);
+    let (old, _old_out) = bench.agent("web-1", "run-1").await;
+    bench.clock.advance_ms(1_000);
+    let (new, _new_out) = bench.agent("web-1", "run-1").await;
+    // The end of the old connection does not end the new one's lease.
+    connect::disconnect(&bench.context.ports, &old).await.unwrap();
+    let leases = connect::presences(&bench.context.ports, &TenantId::default()).await.unwrap();
+    assert_eq!(leases[0].1.connection, new.id);
+    assert!(presence::is_present(&leases[0].1, None, bench.now()));
+}
+
+#[tokio::test]
+async fn a_silent_holder_loses_its_name_when_the_lease_ends() {
+    let bench = Bench::new(5);
+    let (_first, _first_out) = bench.agent("web-1", "run-1").await;
+    bench.clock.advance_ms(connect::PRESENCE_LEASE_MS - 1);
+    assert!(bench.open("web-1", "run-2").await.0.is_none());
+    bench.clock.advance_ms(1);
+    assert!(bench.open("web-1", "run-2").await.0.is_some());
+}
+
+#[tokio::test]
+async fn up_follows_the_connection() {
+    let bench = Bench::new(6);
+    let tenant = TenantId::default();
+    let (connection, _out) = bench.agent("web-1", "run-1").await;
+    presence::note(&bench.context, &tenant).await.unwrap();
+    bench.aggregate().await;
+    assert_eq!(bench.number(r#"up{instance="web-1",job="node"}"#).await, Some(1.0));
+    bench.clock.advance_ms(10_000);
+    connect::disconnect(&bench.context.ports, &connection).await.unwrap();
+    presence::note(&bench.context, &tenant).await.unwrap();
+    bench.aggregate().await;
+    assert_eq!(bench.number(r#"up{instance="web-1",job="node"}"#).await, Some(0.0));
+}

@@ -1,0 +1,132 @@
+//! Partial puts, a store that fails, records that cannot be read.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use pipeline::keys::KeyKind;
+use pipeline::{TenantId, aggregate, sources};
+use ports::{Accepted, Blobs, Partition, PortError, Stream, StreamRecord};
+
+use crate::bench::Bench;
+
+/// Refuses the first record of each put, so often.
+struct Stubborn {
+    inner: Arc<dyn Stream>,
+    refusals: AtomicUsize,
+}
+
+#[async_trait]
+impl Stream for Stubborn {
+    async fn put(&self, mut records: Vec<StreamRecord>) -> Result<Vec<Accepted>, PortError> {
+        let left = self.refusals.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
+        if left.is_err() || records.is_empty() {
+            return self.inner.put(records).await;
+        }
+        records.remove(0);
+        let mut answers = vec![Err(PortError::transient("stream", "throughput exceeded"))];
+        answers.extend(self.inner.put(records).await?);
+        Ok(answers)
+    }
+
+    async fn put_on_every_shard(&self, data: Bytes) -> Result<u32, PortError> {
+        self.inner.put_on_every_shard(data).await
+    }
+}
+
+fn stubborn(refusals: usize) -> Bench {
+    Bench::with_ports(1, |mut ports| {
+        ports.stream = Arc::new(Stubborn { inner: ports.stream, refusals: AtomicUsize::new(refusals) });
+        ports
+    })
+}
+
+const LINES: &str = "a 1\nb 2\nc 3\nd 4\ne 5\nf 6\n";
+
+#[tokio::test]
+async fn only_the_refused_record_is_put_again() {
+    let bench = stubborn(2);
+    let caller = bench.caller(KeyKind::Agent, "router").await;
+    assert_eq!(bench.graphite(&caller, LINES).await.accepted, 6);
+    bench.aggregate().await;
+    let ledger = sources::all(&bench.context, &TenantId::default()).await.unwrap();
+    let counters = &ledger[0].counters;
+    assert_eq!((counters.generated, counters.stored, counters.superseded), (6, 6, 0));
+}
+
+#[tokio::test]
+async fn a_push_that_the_stream_does_not_take_is_not_acknowledged() {
+    let bench = stubborn(100);
+    let caller = bench.caller(KeyKind::Agent, "router").await;
+    let request = pipeline::Request { body: LINES.into(), ..pipeline::Request::default() };
+    let fault = pipeline::ingest::graphite(&bench.context, &caller, &request).await.unwrap_err();
+    assert_eq!((fault.status(), fault.retry_after_seconds()), (503, Some(5)));
+}
+
+/// Fails while told to.
+struct Broken {
+    inner: Arc<dyn Blobs>,
+    failures: Arc<AtomicUsize>,
+}
+
+#[async_trait]
+impl Blobs for Broken {
+    async fn put(&self, name: &str, bytes: Bytes) -> Result<(), PortError> {
+        let failing = self.failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
+        if failing.is_ok() {
+            return Err(PortError::transient("blobs", "the disk is away"));
+        }
+        self.inner.put(name, bytes).await
+    }
+
+    async fn get(&self, name: &str) -> Result<Option<Bytes>, PortError> {
+        self.inner.get(name).await
+    }
+
+    async fn delete(&self, name: &str) -> Result<(), PortError> {
+        self.inner.delete(name).await
+    }
+
+    async fn list(&self, prefix: &str) -> Result<Vec<String>, PortError> {
+        self.inner.list(prefix).await
+    }
+}
+
+#[tokio::test]
+async fn a_batch_whose_block_could_not_be_stored_is_delivered_again_and_nothing_is_lost() {
+    let failures = Arc::new(AtomicUsize::new(3));
+    let handle = failures.clone();
+    let bench = Bench::with_ports(1, |mut ports| {
+        ports.blobs = Arc::new(Broken { inner: ports.blobs, failures: handle });
+        ports
+    });
+    let caller = bench.caller(KeyKind::Agent, "router").await;
+    bench.graphite(&caller, LINES).await;
+    let mut failed = 0;
+    for shard in bench.delivered().await {
+        // What an event source mapping does: the same batch until it is taken.
+        while aggregate::stream(&bench.context, &shard).await.is_err() {
+            failed += 1;
+        }
+    }
+    assert_eq!(failed, 3);
+    assert_eq!(bench.number(r#"count({__name__=~"[a-f]"})"#).await, Some(6.0));
+}
+
+#[tokio::test]
+async fn a_record_that_cannot_be_read_is_kept_aside_and_its_neighbours_go_on() {
+    let bench = Bench::new(1);
+    let caller = bench.caller(KeyKind::Agent, "router").await;
+    bench.graphite(&caller, LINES).await;
+    for mut shard in bench.delivered().await {
+        let Some(good) = shard.first().cloned() else { continue };
+        shard.insert(0, ports::Delivered { data: Bytes::from_static(b"poison"), ..good });
+        aggregate::stream(&bench.context, &shard).await.unwrap();
+    }
+    assert_eq!(bench.number(r#"count({__name__=~"[a-f]"})"#).await, Some(6.0));
+    let aside = Partition::Quarantine(TenantId::default());
+    let kept = bench.context.ports.table.query_all(&aside, "", "").await.unwrap();
+    assert_eq!(kept.len(), 1, "the same bytes are kept once");
+    assert!(kept[0].value.ends_with(b"\npoison"));
+}
