@@ -22,8 +22,8 @@
 //! the set is how many samples lost ([`Joined::superseded`]): it counts what came in. Whoever wants
 //! to add such counts up gives each batch to the join once (see `sources.rs`).
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 
 use series::{Labels, Sample, Timestamp, Window, winner};
 use wire::SeriesColumn;
@@ -54,26 +54,35 @@ pub fn join(columns: impl IntoIterator<Item = SeriesColumn>) -> Block {
 /// As [`join`], with the number of samples that lost.
 #[must_use]
 pub fn join_counted(columns: impl IntoIterator<Item = SeriesColumn>) -> Joined {
-    let mut by_labels: BTreeMap<Labels, Vec<Sample>> = BTreeMap::new();
-    let mut came_in = 0_u64;
-    for column in columns {
-        came_in += column.samples.len() as u64;
-        match by_labels.entry(column.labels) {
-            Entry::Vacant(entry) => {
-                entry.insert(column.samples);
-            }
-            Entry::Occupied(mut entry) => entry.get_mut().extend(column.samples),
-        }
+    let mut columns: Vec<SeriesColumn> = columns.into_iter().collect();
+    let came_in: u64 = columns.iter().map(|column| column.samples.len() as u64).sum();
+    if !columns.is_sorted_by(|a, b| a.labels < b.labels) {
+        columns = grouped(columns);
+        columns.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
     }
-    let mut columns = Vec::with_capacity(by_labels.len());
-    for (labels, mut samples) in by_labels {
-        normalize(&mut samples);
-        if !samples.is_empty() {
-            columns.push(SeriesColumn { labels, samples });
-        }
+    for column in &mut columns {
+        normalize(&mut column.samples);
     }
+    columns.retain(|column| !column.samples.is_empty());
     let block = Block { columns };
     Joined { superseded: came_in - block.samples(), block }
+}
+
+/// One column a series. By hash, because most columns are of series that came already, and label
+/// sets that begin alike are slow to compare.
+fn grouped(columns: Vec<SeriesColumn>) -> Vec<SeriesColumn> {
+    let mut places: HashMap<Labels, usize> = HashMap::with_capacity(columns.len());
+    let mut grouped: Vec<SeriesColumn> = Vec::new();
+    for column in columns {
+        match places.entry(column.labels.clone()) {
+            Entry::Occupied(place) => grouped[*place.get()].samples.extend(column.samples),
+            Entry::Vacant(place) => {
+                place.insert(grouped.len());
+                grouped.push(column);
+            }
+        }
+    }
+    grouped
 }
 
 /// Sorts by time and keeps the winner of each time.
