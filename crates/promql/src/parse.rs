@@ -100,6 +100,7 @@ pub fn parse(text: &str) -> Result<Expr, ParseError> {
     let tokens = scan(text);
     check_marks(text, &tokens)?;
     check_durations(text, &tokens)?;
+    check_escapes(text, &tokens)?;
     let tree = read(text).map_err(|message| locate::error(text, &tokens, &message))?;
     let depth = depth(&tree);
     if depth > EXPR_DEPTH_MAX {
@@ -175,6 +176,31 @@ fn check_durations(text: &str, tokens: &[Token]) -> Result<(), ParseError> {
             }
         }
         after_offset = word.eq_ignore_ascii_case("offset") || (after_offset && matches!(word, "+" | "-"));
+    }
+    Ok(())
+}
+
+/// In Go's texts `\xff` is a byte, which alone is no character; the grammar would make one of it.
+/// A backslash before a character of several bytes makes the grammar panic.
+fn check_escapes(text: &str, tokens: &[Token]) -> Result<(), ParseError> {
+    for token in tokens.iter().filter(|token| token.kind == Kind::Text && !token.of(text).starts_with('`')) {
+        let mut chars = token.of(text).char_indices();
+        while let Some((at, c)) = chars.next() {
+            if c != '\\' {
+                continue;
+            }
+            let escape = &token.of(text)[at + 1..];
+            let byte = match escape.as_bytes() {
+                [b'x', ..] => escape.get(1..3).and_then(|digits| u32::from_str_radix(digits, 16).ok()),
+                [b'0'..=b'7', ..] => escape.get(..3).and_then(|digits| u32::from_str_radix(digits, 8).ok()),
+                _ => None,
+            };
+            if byte.is_some_and(|byte| byte > 0x7f) || escape.starts_with(|c: char| !c.is_ascii()) {
+                let message = "this escape is no character; write the character itself";
+                return Err(ParseError::at(text, token.start + at, message));
+            }
+            chars.next();
+        }
     }
     Ok(())
 }

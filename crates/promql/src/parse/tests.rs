@@ -27,6 +27,15 @@ fn errors_point_at_the_word() {
     );
     check("x[Inf]", "line 1, column 3: Inf is not a duration\n  x[Inf]\n    ^");
     check("x offset 1e300", "line 1, column 10: 1e300 is not a duration\n  x offset 1e300\n           ^");
+    check(
+        "x{a=\"b\\xff\"}",
+        "line 1, column 7: this escape is no character; write the character itself\n  x{a=\"b\\xff\"}\n        ^",
+    );
+    check(
+        "x{a='\\é'}",
+        "line 1, column 6: this escape is no character; write the character itself\n  x{a='\\é'}\n       ^",
+    );
+    check("x{a=\"\\x41\\101\\u00e9\\\\xff\"}", "ok");
     check("x[0]", "line 1, column 3: a range must be greater than 0\n  x[0]\n    ^");
 }
 
