@@ -167,11 +167,16 @@ pub(crate) fn log_change(
 ) -> Result<(), redb::Error> {
     let sequence = tables.next_number(COUNTER)?;
     tables.changes.insert(sequence, encode(tenant, sort, new).as_slice())?;
-    if tables.changes.len()? > CHANGES_KEPT_MAX {
+    if let Some(done) = too_old(tables.changes.len()?, sequence) {
         tracing::error!(kept = CHANGES_KEPT_MAX, "no consumer reads the manifest's changes; the oldest are dropped");
-        remove_to(tables, sequence.saturating_sub(CHANGES_KEPT_MAX))?;
+        remove_to(tables, done)?;
     }
     Ok(())
+}
+
+/// The last change to drop when there are `kept` up to `newest`: a batch of them at once.
+fn too_old(kept: u64, newest: u64) -> Option<u64> {
+    (kept > CHANGES_KEPT_MAX).then(|| newest.saturating_sub(CHANGES_KEPT_MAX) + CHANGES_PER_BATCH_MAX as u64)
 }
 
 // tenant length (2 bytes), sort length (2), tenant, sort, 1 or 0 for put or delete, value
@@ -202,4 +207,29 @@ fn decode(sequence: u64, bytes: &[u8]) -> Result<Change, redb::Error> {
         })
     };
     decoded().ok_or_else(|| redb::Error::Corrupted(format!("change {sequence} cannot be read")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_changes_go_past_the_limit() {
+        assert_eq!(too_old(CHANGES_KEPT_MAX, CHANGES_KEPT_MAX + 500), None);
+        assert_eq!(too_old(CHANGES_KEPT_MAX + 1, CHANGES_KEPT_MAX + 501), Some(501 + CHANGES_PER_BATCH_MAX as u64));
+    }
+
+    #[test]
+    fn a_change_is_read_as_it_was_written() {
+        let tenant = TenantId::new("a-b").unwrap();
+        let value = Bytes::from_static(b"\0\x01value");
+        for new in [Some(value), Some(Bytes::new()), None] {
+            let bytes = encode(&tenant, "10m/0001/x", new.as_ref());
+            let change = Change { sequence: 7, tenant: tenant.clone(), sort: "10m/0001/x".to_owned(), new };
+            assert_eq!(decode(7, &bytes).unwrap(), change);
+            for cut in 0..4 + 3 + 10 {
+                assert!(decode(7, &bytes[..cut]).is_err(), "cut at {cut}");
+            }
+        }
+    }
 }

@@ -182,7 +182,7 @@ impl Embedded {
     /// uses the ports first: what they ask for later is refused as transient.
     pub async fn close(self) {
         self.connections.disconnect_all();
-        self.shards.settled().await;
+        self.shards.close().await;
         self.store.close().await;
         drop(self.lock);
     }

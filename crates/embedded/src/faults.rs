@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use bytes::Bytes;
 use ports::{
-    Accepted, Blobs, ConnectionId, Delivery, GotMany, Item, Key, Message, Page, Partition, PortError, Push, Pushed,
-    Stream, StreamRecord, Table, Timer, Topic, Wake, Write, Written, WrittenAll,
+    Accepted, Blobs, ConnectionId, Delivery, GotMany, Item, Key, Message, Page, Partition, PortError, Ports, Push,
+    Pushed, Stream, StreamRecord, Table, Timer, Topic, Wake, Write, Written, WrittenAll,
 };
 
 use crate::random::SeededRandom;
@@ -108,6 +108,24 @@ impl<P: ?Sized> Faulty<P> {
     /// `inner`, with `faults`.
     pub fn new(inner: Arc<P>, faults: Arc<Faults>) -> Self {
         Self { inner, faults }
+    }
+}
+
+/// All ports but clock and entropy, with the same faults. To hit one port only, wrap that one.
+#[must_use]
+pub fn faulty_ports(ports: &Ports, faults: &Arc<Faults>) -> Ports {
+    fn wrap<P: ?Sized>(port: &Arc<P>, faults: &Arc<Faults>) -> Arc<Faulty<P>> {
+        Arc::new(Faulty::new(Arc::clone(port), Arc::clone(faults)))
+    }
+    Ports {
+        stream: wrap(&ports.stream, faults),
+        table: wrap(&ports.table, faults),
+        blobs: wrap(&ports.blobs, faults),
+        topic: wrap(&ports.topic, faults),
+        push: wrap(&ports.push, faults),
+        timer: wrap(&ports.timer, faults),
+        clock: Arc::clone(&ports.clock),
+        entropy: Arc::clone(&ports.entropy),
     }
 }
 

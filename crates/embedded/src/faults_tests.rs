@@ -37,13 +37,15 @@ async fn without_faults_nothing_changes() {
 async fn what_is_down_fails_and_comes_back() {
     let memory = Embedded::memory(1).unwrap();
     let faults = Faults::none();
-    let blobs = Faulty::new(memory.embedded.ports().blobs, Arc::clone(&faults));
+    let ports = faulty_ports(&memory.embedded.ports(), &faults);
     faults.set_down(true);
-    assert!(blobs.put("a", Bytes::new()).await.is_err_and(|error| error.is_transient()));
-    assert!(blobs.get("a").await.is_err());
+    assert!(ports.blobs.put("a", Bytes::new()).await.is_err_and(|error| error.is_transient()));
+    assert!(ports.blobs.get("a").await.is_err());
+    assert!(ports.table.get(&key("a")).await.is_err());
+    assert!(ports.stream.put(vec![]).await.is_err());
     faults.set_down(false);
-    assert_eq!(blobs.get("a").await, Ok(None), "what failed was not done");
-    assert_eq!(faults.injected(), 2);
+    assert_eq!(ports.blobs.get("a").await, Ok(None), "what failed was not done");
+    assert_eq!(faults.injected(), 4);
 }
 
 #[tokio::test]

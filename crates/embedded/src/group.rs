@@ -21,13 +21,36 @@ struct Queue<J> {
     running: bool,
 }
 
-/// Marks the queue as idle even if a run panics, or nothing would ever run again.
-struct Running<J: Send + 'static>(Arc<GroupCommit<J>>);
+/// The right to run. Were it lost in a panic, nothing would ever run again, so it is given back,
+/// and the jobs that wait are dropped, which tells their callers.
+struct Running<J: Send + 'static> {
+    group: Arc<GroupCommit<J>>,
+    finished: bool,
+}
+
+impl<J: Send + 'static> Running<J> {
+    /// What waits, or nothing, and then the right to run is given back under the same lock, so
+    /// that no job can slip in unseen.
+    fn next_group(&mut self) -> Option<Vec<J>> {
+        let mut queue = self.group.queue();
+        if queue.waiting.is_empty() {
+            queue.running = false;
+            self.finished = true;
+            return None;
+        }
+        let count = queue.waiting.len().min(self.group.jobs_max);
+        Some(queue.waiting.drain(..count).collect())
+    }
+}
 
 impl<J: Send + 'static> Drop for Running<J> {
     fn drop(&mut self) {
-        self.0.queue().running = false;
-        self.0.idle.notify_waiters();
+        if !self.finished {
+            let mut queue = self.group.queue();
+            queue.running = false;
+            queue.waiting.clear();
+        }
+        self.group.idle.notify_waiters();
     }
 }
 
@@ -50,20 +73,11 @@ impl<J: Send + 'static> GroupCommit<J> {
         }
         queue.running = true;
         drop(queue);
-        let running = Running(Arc::clone(self));
+        let mut running = Running { group: Arc::clone(self), finished: false };
         let run = run();
         tokio::task::spawn_blocking(move || {
-            loop {
-                let mut queue = running.0.queue();
-                if queue.waiting.is_empty() {
-                    // Under the same lock, so that no job can slip in unseen.
-                    queue.running = false;
-                    break;
-                }
-                let count = queue.waiting.len().min(running.0.jobs_max);
-                let group: Vec<J> = queue.waiting.drain(..count).collect();
-                drop(queue);
-                run(group);
+            while let Some(jobs) = running.next_group() {
+                run(jobs);
             }
         });
     }
@@ -86,5 +100,44 @@ impl<J: Send + 'static> GroupCommit<J> {
 
     fn queue(&self) -> MutexGuard<'_, Queue<J>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn jobs_run_once_in_order_and_one_group_at_a_time() {
+        const JOBS: usize = 20_000;
+        let group = GroupCommit::new(7);
+        let (seen, running) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicUsize::new(0)));
+        for job in 0..JOBS {
+            let (seen, running) = (Arc::clone(&seen), Arc::clone(&running));
+            group.submit(job, || {
+                move |jobs: Vec<usize>| {
+                    assert_eq!(running.fetch_add(1, Ordering::SeqCst), 0, "two groups at once");
+                    assert!(jobs.len() <= 7);
+                    seen.lock().unwrap().extend(jobs);
+                    running.fetch_sub(1, Ordering::SeqCst);
+                }
+            });
+        }
+        group.settled().await;
+        assert!(*seen.lock().unwrap() == (0..JOBS).collect::<Vec<_>>());
+    }
+
+    #[tokio::test]
+    async fn a_panic_drops_its_neighbours_and_not_the_queue() {
+        let group = GroupCommit::new(1);
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        let run = || |jobs: Vec<Option<tokio::sync::oneshot::Sender<()>>>| assert!(jobs[0].is_some(), "as ordered");
+        group.submit(None, run);
+        group.settled().await;
+        group.submit(Some(sender), run);
+        assert!(receiver.await.is_err(), "the sender was dropped after its run");
+        group.settled().await;
     }
 }

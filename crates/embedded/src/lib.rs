@@ -33,7 +33,7 @@ pub use clock::{ManualClock, OsEntropy, SeededEntropy, SystemClock};
 pub use consumer::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX, Consumer};
 pub use disk::{DirEntry, Disk, DiskFile, RealDisk};
 pub use embedded::{Embedded, EmbeddedOptions, Memory, OpenError};
-pub use faults::{FaultRates, Faults, Faulty};
+pub use faults::{FaultRates, Faults, Faulty, faulty_ports};
 pub use push::{Connections, MESSAGES_WAITING_MAX, Outgoing};
 pub use random::SeededRandom;
 pub use shard::ShardOptions;

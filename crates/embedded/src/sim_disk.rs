@@ -204,11 +204,9 @@ impl State {
     }
 
     fn has_room(&self, more: u64) -> io::Result<()> {
+        let Some(max) = self.faults.bytes_max else { return Ok(()) };
         let used: u64 = self.files.values().map(|file| file.seen.len() as u64).sum();
-        match self.faults.bytes_max {
-            Some(max) if used + more > max => Err(io::Error::from(io::ErrorKind::StorageFull)),
-            _ => Ok(()),
-        }
+        if used + more > max { Err(io::Error::from(io::ErrorKind::StorageFull)) } else { Ok(()) }
     }
 
     fn require_dir(&self, path: &str) -> io::Result<()> {

@@ -5,7 +5,7 @@
 //! a record says.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -50,6 +50,8 @@ pub(crate) struct Inner {
     pub(crate) store: Store,
     pub(crate) clock: Arc<dyn Clock>,
     waiting_bytes: AtomicUsize,
+    // After this, another process may have the folder.
+    closed: AtomicBool,
 }
 
 impl Shards {
@@ -75,7 +77,13 @@ impl Shards {
             }
             lanes.push(Lanes { shard: Arc::new(shard), puts: GroupCommit::new(PUTS_PER_SYNC_MAX) });
         }
-        Ok(Self(Arc::new(Inner { lanes, store, clock, waiting_bytes: AtomicUsize::new(0) })))
+        Ok(Self(Arc::new(Inner {
+            lanes,
+            store,
+            clock,
+            waiting_bytes: AtomicUsize::new(0),
+            closed: AtomicBool::new(false),
+        })))
     }
 
     /// How many shards there are.
@@ -117,8 +125,9 @@ impl Shards {
         self.0.lanes.iter().map(|lanes| lanes.shard.damaged()).sum()
     }
 
-    /// Waits until every put that was handed over has been answered.
-    pub(crate) async fn settled(&self) {
+    /// Refuses what comes from now on, and waits until every put before has been answered.
+    pub(crate) async fn close(&self) {
+        self.0.closed.store(true, Ordering::SeqCst);
         for lanes in &self.0.lanes {
             lanes.puts.settled().await;
         }
@@ -131,6 +140,10 @@ impl Shards {
 
     fn submit(&self, number: usize, records: Vec<Bytes>) -> oneshot::Receiver<Result<(), PortError>> {
         let (answer, receiver) = oneshot::channel();
+        if self.0.closed.load(Ordering::SeqCst) {
+            let _ = answer.send(Err(PortError::transient(PORT, "the stream is closed")));
+            return receiver;
+        }
         let bytes = records.iter().map(Bytes::len).sum();
         let waiting = self.0.waiting_bytes.fetch_add(bytes, Ordering::SeqCst) + bytes;
         if waiting > WAITING_BYTES_MAX {

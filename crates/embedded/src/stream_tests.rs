@@ -145,7 +145,8 @@ async fn a_torn_tail_is_cut_off_and_damage_is_kept_aside() {
     for n in 0..5 {
         put(&shards, &format!("record {n}")).await.unwrap();
     }
-    shards.settled().await;
+    shards.close().await;
+    assert!(put(&shards, "too late").await.is_err_and(|error| error.is_transient()));
     shards.0.store.close().await;
     drop(shards);
 

@@ -177,4 +177,9 @@ async fn timers_tell_when_the_next_is_due() {
     let what = |bytes| wake(0, &"w".repeat(bytes));
     assert_eq!(timers.wake(what(WHAT_BYTES_MAX)).await, Ok(()));
     assert!(timers.wake(what(WHAT_BYTES_MAX + 1)).await.is_err_and(|error| !error.is_transient()));
+
+    let few = timers.with_limit(4);
+    few.wake(wake(1, "at the limit")).await.unwrap();
+    assert!(few.wake(wake(1, "one past it")).await.is_err_and(|error| error.is_transient()));
+    few.wake(wake(1, "at the limit")).await.expect("what waits already may be asked for again");
 }

@@ -36,11 +36,18 @@ pub struct Due {
 pub struct Timers {
     store: Store,
     changed: Arc<Notify>,
+    wakes_max: u64,
 }
 
 impl Timers {
     pub(crate) fn new(store: Store) -> Self {
-        Self { store, changed: Arc::new(Notify::new()) }
+        Self { store, changed: Arc::new(Notify::new()), wakes_max: WAKES_MAX }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn with_limit(mut self, wakes_max: u64) -> Self {
+        self.wakes_max = wakes_max;
+        self
     }
 
     /// What is due at `now`, earliest first, at most [`WAKES_AT_ONCE_MAX`]. Comes again until it is
@@ -104,16 +111,18 @@ impl Timer for Timers {
             let what = format!("a purpose of {} bytes, at most {WHAT_BYTES_MAX} are allowed", wake.what.len());
             return Err(PortError::permanent(PORT, what));
         }
+        let wakes_max = self.wakes_max;
         let taken = self.store.write(move |tables| {
-            if tables.timers.len()? >= WAKES_MAX {
+            let key = key_of(&wake);
+            if tables.timers.len()? >= wakes_max && tables.timers.get(key.as_slice())?.is_none() {
                 return Ok(false);
             }
             let asking = tables.next_number(COUNTER)?;
-            tables.timers.insert(key_of(&wake).as_slice(), asking)?;
+            tables.timers.insert(key.as_slice(), asking)?;
             Ok(true)
         });
         if !taken.await? {
-            return Err(PortError::transient(PORT, format!("{WAKES_MAX} wake-ups wait already")));
+            return Err(PortError::transient(PORT, format!("{wakes_max} wake-ups wait already")));
         }
         self.changed.notify_waiters();
         Ok(())
