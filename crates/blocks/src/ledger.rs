@@ -11,13 +11,14 @@
 //! overlap (a redelivery among other batches), only one of them is believed. So until compaction
 //! `superseded` may be too low, never too high; their sum with `stored` is always exact.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use series::{Epoch, SourceName, Timestamp};
 use wire::Counters;
 
 use crate::manifest::ManifestItem;
-use crate::sources::{NoteKey, NoteSet, RunNote, SourceNote, join_counters};
+use crate::sources::{BatchNote, NoteKey, NoteSet, RunNote, SourceNote, join_counters};
 
 /// One source's ledger, in samples (and in lines where no sample could be read).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -102,18 +103,11 @@ fn count_source(notes: Vec<(String, &SourceNote)>) -> SourceLedger {
             counters.insert(*epoch, newest);
         }
     }
-    let (set, superseded) = distinct(notes);
-
-    let mut arrived: BTreeMap<Epoch, u64> = BTreeMap::new();
-    let mut samples = 0;
-    for ((epoch, _, _), facts) in &set.0 {
-        samples += facts.samples;
-        let refused: u64 = facts.rejected.values().sum();
-        *arrived.entry(*epoch).or_default() += facts.samples + refused;
-        add_reasons(&mut ledger.rejected, &facts.rejected);
-    }
-    ledger.superseded = superseded.min(samples);
-    ledger.stored = samples - ledger.superseded;
+    let counted = distinct(notes);
+    ledger.superseded = counted.superseded.min(counted.samples);
+    ledger.stored = counted.samples - ledger.superseded;
+    ledger.rejected = counted.rejected;
+    let arrived = counted.arrived;
     ledger.is_agent = !counters.is_empty();
     for epoch in arrived.keys().chain(counters.keys()).collect::<BTreeSet<_>>() {
         let told = counters.get(epoch).cloned().unwrap_or_default();
@@ -122,22 +116,72 @@ fn count_source(notes: Vec<(String, &SourceNote)>) -> SourceLedger {
     ledger
 }
 
-/// The union of the notes, and the superseded samples of items that do not overlap. Items with
-/// more batches come first: a compacted one before what was delivered again after it.
-fn distinct(notes: Vec<(String, &SourceNote)>) -> (NoteSet, u64) {
-    let mut sets: Vec<(NoteSet, String, u64)> =
-        notes.into_iter().map(|(id, note)| (NoteSet::from_notes(&note.notes), id, note.superseded)).collect();
-    sets.sort_by(|a, b| b.0.0.len().cmp(&a.0.0.len()).then_with(|| a.1.cmp(&b.1)));
-    let mut union = NoteSet::default();
-    let mut superseded = 0;
-    for (set, _, lost) in sets {
-        let overlaps = |key: &NoteKey| union.0.get(key).is_some_and(|facts| facts.samples > 0);
-        if !set.0.keys().any(overlaps) {
-            superseded += lost;
+/// What the union of some notes says.
+#[derive(Debug, Default)]
+struct Counted {
+    samples: u64,
+    superseded: u64,
+    rejected: BTreeMap<String, u64>,
+    /// Samples and what was refused, by epoch.
+    arrived: BTreeMap<Epoch, u64>,
+}
+
+impl Counted {
+    /// Adds `batches` batches of one epoch of which each says `samples` and `rejected`.
+    fn add(&mut self, epoch: Epoch, batches: u64, samples: u64, rejected: &BTreeMap<String, u64>) {
+        let refused = rejected.values().copied().fold(0, u64::saturating_add);
+        let arrived = self.arrived.entry(epoch).or_default();
+        *arrived = arrived.saturating_add(batches.saturating_mul(samples.saturating_add(refused)));
+        self.samples = self.samples.saturating_add(batches.saturating_mul(samples));
+        for (reason, count) in rejected {
+            let known = self.rejected.entry(reason.clone()).or_default();
+            *known = known.saturating_add(batches.saturating_mul(*count));
         }
-        union.extend(&set.into_notes());
     }
-    (union, superseded)
+}
+
+/// Counts the union of the notes, and the superseded samples of items that do not overlap. Items
+/// with more batches come first: a compacted one before what was delivered again after it.
+///
+/// Runs are only taken apart where more than one item tells of a window: of a month's compacted
+/// windows, each is told of by one.
+fn distinct(mut notes: Vec<(String, &SourceNote)>) -> Counted {
+    let batches = |note: &SourceNote| note.notes.iter().map(BatchNote::batches).fold(0, u64::saturating_add);
+    notes.sort_by_cached_key(|(id, note)| (Reverse(batches(note)), id.clone()));
+    let mut windows: BTreeMap<(Epoch, Timestamp), Vec<(usize, &BatchNote)>> = BTreeMap::new();
+    for (item, (_, note)) in notes.iter().enumerate() {
+        for run in &note.notes {
+            windows.entry((run.epoch, run.window)).or_default().push((item, run));
+        }
+    }
+    let mut counted = Counted::default();
+    let mut overlapping = vec![false; notes.len()];
+    for ((epoch, _), mut runs) in windows {
+        // Stable: within a window the items keep their order.
+        let several = runs.windows(2).any(|pair| pair[0].0 != pair[1].0);
+        runs.sort_by_key(|(item, run)| (*item, run.from_seq));
+        if !several && runs.windows(2).all(|pair| pair[0].1.to_seq < pair[1].1.from_seq) {
+            for (_, run) in runs {
+                counted.add(epoch, run.batches(), run.samples, &run.rejected);
+            }
+            continue;
+        }
+        let mut union = NoteSet::default();
+        for of_one in runs.chunk_by(|a, b| a.0 == b.0) {
+            let set = NoteSet::from_notes(of_one.iter().map(|(_, run)| *run));
+            let known = |key: &NoteKey| union.0.get(key).is_some_and(|facts| facts.samples > 0);
+            if set.0.keys().any(known) {
+                overlapping[of_one[0].0] = true;
+            }
+            union.extend(of_one.iter().map(|(_, run)| *run));
+        }
+        for facts in union.0.values() {
+            counted.add(epoch, 1, facts.samples, &facts.rejected);
+        }
+    }
+    let alone = notes.iter().zip(overlapping).filter(|(_, overlaps)| !overlaps);
+    counted.superseded = alone.map(|((_, note), _)| note.superseded).fold(0, u64::saturating_add);
+    counted
 }
 
 /// Adds one epoch. What arrived is certain; the source's own numbers may be older than that, and

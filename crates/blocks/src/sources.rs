@@ -94,6 +94,12 @@ impl BatchNote {
     pub fn new(epoch: Epoch, seq: u64, window: Timestamp, samples: u64) -> Self {
         Self { epoch, from_seq: seq, to_seq: seq, window, samples, rejected: BTreeMap::new() }
     }
+
+    /// How many batches it speaks of.
+    #[must_use]
+    pub fn batches(&self) -> u64 {
+        self.to_seq.checked_sub(self.from_seq).map_or(0, |more| more.saturating_add(1))
+    }
 }
 
 /// Of two ledgers of one epoch the newer one: all counts but `buffered` only rise, and between two
@@ -145,7 +151,7 @@ pub(crate) struct Facts {
 pub(crate) struct NoteSet(pub(crate) BTreeMap<NoteKey, Facts>);
 
 impl NoteSet {
-    pub(crate) fn from_notes(notes: &[BatchNote]) -> Self {
+    pub(crate) fn from_notes<'a>(notes: impl IntoIterator<Item = &'a BatchNote>) -> Self {
         let mut set = Self::default();
         set.extend(notes);
         set
@@ -153,7 +159,7 @@ impl NoteSet {
 
     /// Two notes of one batch say the same, because a batch never changes; where they do not (a
     /// reader with other limits), the greater number counts.
-    pub(crate) fn extend(&mut self, notes: &[BatchNote]) {
+    pub(crate) fn extend<'a>(&mut self, notes: impl IntoIterator<Item = &'a BatchNote>) {
         for note in notes {
             for seq in note.from_seq..=note.to_seq {
                 let facts = self.0.entry((note.epoch, note.window, seq)).or_default();
@@ -184,9 +190,8 @@ impl NoteSet {
 
 /// Refuses notes that speak of more batches than can be.
 pub(crate) fn check_batches(sources: &[SourceNote]) -> Result<(), ManifestError> {
-    let spans = sources.iter().flat_map(|source| &source.notes);
-    let batches = spans.map(|note| note.to_seq.saturating_sub(note.from_seq).saturating_add(1));
-    let batches = batches.fold(0, u64::saturating_add);
+    let runs = sources.iter().flat_map(|source| &source.notes);
+    let batches = runs.map(BatchNote::batches).fold(0, u64::saturating_add);
     if batches > BATCHES_PER_ITEM_MAX { Err(ManifestError::TooManyBatches { batches }) } else { Ok(()) }
 }
 

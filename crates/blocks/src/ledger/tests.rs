@@ -125,6 +125,29 @@ fn a_batch_of_two_windows_is_counted_in_both_once() {
     assert_eq!(ledger(&[&now, &before, &now]).stored, 10);
 }
 
+/// Where one item tells of a window, its runs are counted without being taken apart.
+#[test]
+fn a_month_is_counted_by_its_runs() {
+    let mut note = SourceNote::new(web(), Timestamp(1));
+    for start in 0..4_320 {
+        let window = Timestamp(start * TEN_MINUTES_MS);
+        let first = start as u64 * 1_000_000;
+        note.notes.push(BatchNote { to_seq: first + 999_999, ..BatchNote::new(Epoch(3), first, window, 10) });
+    }
+    let item = ManifestItem::notes_only(window(), vec![note], Timestamp(1));
+    assert_eq!(ledger(&[&item]).stored, 4_320 * 10_000_000);
+}
+
+/// Runs that overlap within one item are taken apart.
+#[test]
+fn runs_that_overlap_are_counted_once() {
+    let mut note = SourceNote::new(web(), Timestamp(1));
+    let run = |from: u64, to: u64| BatchNote { to_seq: to, ..BatchNote::new(Epoch(3), from, window().start, 10) };
+    note.notes = vec![run(5, 9), run(1, 6), run(7, 7), run(12, 11)];
+    let item = ManifestItem::notes_only(window(), vec![note], Timestamp(1));
+    assert_eq!(ledger(&[&item]).stored, 90);
+}
+
 #[test]
 fn the_newer_ledger_of_an_epoch_wins() {
     let newer = |a: Counters, b: Counters| {
