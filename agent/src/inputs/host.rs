@@ -22,6 +22,7 @@ pub(super) use job::HostJob;
 
 use files::Files;
 use filesystem::Filesystems;
+use network::Attributes;
 use processes::Processes;
 
 use super::sheet::Sheet;
@@ -40,6 +41,7 @@ pub struct HostMetrics {
     filesystems: Filesystems,
     processes: Processes,
     interfaces: Vec<String>,
+    attributes: Attributes,
 }
 
 impl HostMetrics {
@@ -52,6 +54,7 @@ impl HostMetrics {
             filesystems: Filesystems::default(),
             processes: Processes::default(),
             interfaces: Vec::new(),
+            attributes: Attributes::default(),
         }
     }
 
@@ -122,7 +125,8 @@ impl HostMetrics {
     }
 
     fn network(&mut self) {
-        let Self { files, sheet, interfaces, .. } = self;
+        let Self { files, sheet, interfaces, attributes, .. } = self;
+        attributes.begin();
         interfaces.clear();
         let mut more = 0;
         if let Some(text) = files.read("proc/net/dev") {
@@ -133,9 +137,10 @@ impl HostMetrics {
             files.note("interfaces", &format!("{more} network interfaces above {INTERFACES_MAX} are left out"));
         }
         for device in interfaces.iter() {
-            if let Some(text) = files.read_optional(&format!("sys/class/net/{device}/operstate")) {
+            if let Some(text) = files.read_line(&format!("sys/class/net/{device}/operstate")) {
                 network::operstate(device, &text, sheet);
             }
+            attributes.collect(device, files, sheet);
         }
         for path in ["proc/net/netstat", "proc/net/snmp"] {
             if let Some(text) = files.read(path) {

@@ -11,6 +11,9 @@ use std::path::{Path, PathBuf};
 /// about 60 KiB.
 pub(super) const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
+/// Bytes read of a file of one short line.
+const LINE_BYTES: usize = 512;
+
 /// A folder that holds `proc` and `sys`: `/`, or a test's folder.
 #[derive(Debug)]
 pub(super) struct Files {
@@ -43,6 +46,15 @@ impl Files {
     /// The text of `path`, where its absence means nothing worth a note.
     pub(super) fn read_optional(&mut self, path: &str) -> Option<Cow<'_, str>> {
         self.fill(path).ok()?;
+        Some(String::from_utf8_lossy(&self.buffer))
+    }
+
+    /// The first bytes of a file of one short line, by a single call; its absence means nothing
+    /// worth a note.
+    pub(super) fn read_line(&mut self, path: &str) -> Option<Cow<'_, str>> {
+        self.buffer.resize(LINE_BYTES, 0);
+        let length = File::open(self.root.join(path)).and_then(|mut file| file.read(&mut self.buffer)).ok()?;
+        self.buffer.truncate(length);
         Some(String::from_utf8_lossy(&self.buffer))
     }
 

@@ -25,7 +25,7 @@ pub(super) fn single_numbers(files: &mut Files, sheet: &mut Sheet) {
         ("proc/sys/kernel/threads-max", "node_processes_max_threads"),
         ("proc/sys/kernel/random/entropy_avail", "node_entropy_available_bits"),
     ] {
-        if let Some(value) = files.read_optional(path).and_then(|text| whole(text.trim())) {
+        if let Some(value) = files.read_line(path).and_then(|text| whole(text.trim())) {
             sheet.put(name, &[], value);
         }
     }

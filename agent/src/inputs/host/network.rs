@@ -1,6 +1,9 @@
 //! `/proc/net/dev`, `/proc/net/{netstat,snmp,snmp6,sockstat,sockstat6}`.
 
+use std::collections::HashMap;
+
 use super::cpu::whole;
+use super::files::Files;
 use crate::inputs::sheet::Sheet;
 
 /// Columns of `/proc/net/dev`, in order.
@@ -42,6 +45,49 @@ pub(super) fn devices(text: &str, sheet: &mut Sheet, mut seen: impl FnMut(&str))
 /// Whether an interface is up, from `/sys/class/net/<device>/operstate`.
 pub(super) fn operstate(device: &str, text: &str, sheet: &mut Sheet) {
     sheet.put("node_network_up", &[("device", device)], f64::from(u8::from(text.trim() == "up")));
+}
+
+/// Figures of an interface that hardly ever change; read anew once in [`ATTRIBUTE_ROUNDS`]
+/// collections, for each is a file of its own.
+#[derive(Debug, Default)]
+pub(super) struct Attributes {
+    known: HashMap<String, [Option<f64>; ATTRIBUTES.len()]>,
+    round: u32,
+}
+
+/// Collections for which attributes of interfaces stand.
+const ATTRIBUTE_ROUNDS: u32 = 6;
+
+/// Files in `/sys/class/net/<device>`, their metrics, and by what their numbers are multiplied.
+const ATTRIBUTES: [(&str, &str, f64); 3] = [
+    ("mtu", "node_network_mtu_bytes", 1.0),
+    ("carrier", "node_network_carrier", 1.0),
+    // Megabits, of the decimal kind.
+    ("speed", "node_network_speed_bytes", 125_000.0),
+];
+
+impl Attributes {
+    pub(super) fn begin(&mut self) {
+        self.round += 1;
+        if self.round >= ATTRIBUTE_ROUNDS {
+            (self.round, self.known) = (0, HashMap::new());
+        }
+    }
+
+    pub(super) fn collect(&mut self, device: &str, files: &mut Files, sheet: &mut Sheet) {
+        let values = self.known.entry(device.to_owned()).or_insert_with(|| {
+            ATTRIBUTES.map(|(file, _, factor)| {
+                // An interface without a cable tells a speed of -1, one that is down nothing at all.
+                let text = files.read_line(&format!("sys/class/net/{device}/{file}"))?;
+                whole(text.trim()).map(|number| number * factor)
+            })
+        });
+        for ((_, name, _), value) in ATTRIBUTES.iter().zip(values) {
+            if let Some(value) = value {
+                sheet.put(name, &[("device", device)], *value);
+            }
+        }
+    }
 }
 
 /// `/proc/net/netstat` and `/proc/net/snmp`: a line of names, then a line of values.
@@ -171,6 +217,29 @@ mod tests {
             node_network_up{device="lo"} 0
         "#]]
         .assert_eq(&shown);
+    }
+
+    #[test]
+    fn attributes_are_read_once_in_some_rounds() {
+        let folder = tempfile::tempdir().expect("folder");
+        let device = folder.path().join("sys/class/net/eth0");
+        std::fs::create_dir_all(&device).expect("made");
+        for (file, text) in [("mtu", "1500\n"), ("carrier", "1\n"), ("speed", "-1\n")] {
+            std::fs::write(device.join(file), text).expect("written");
+        }
+        let mut attributes = Attributes::default();
+        let mut files = Files::new(folder.path());
+        let mut collected = || {
+            attributes.begin();
+            put(|sheet| attributes.collect("eth0", &mut files, sheet))
+        };
+        let before = "node_network_mtu_bytes{device=\"eth0\"} 1500\nnode_network_carrier{device=\"eth0\"} 1\n";
+        assert_eq!(collected(), before);
+        std::fs::write(device.join("speed"), "1000\n").expect("written");
+        for _ in 2..ATTRIBUTE_ROUNDS {
+            assert_eq!(collected(), before);
+        }
+        assert_eq!(collected(), format!("{before}node_network_speed_bytes{{device=\"eth0\"}} 125000000\n"));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::inputs::sheet::Sheet;
 
 /// Processes whose state is read in every collection. With more, states are told each
 /// `processes / STATES_PER_COLLECTION`-th collection (at most every [`ROUNDS_MAX`]).
-const STATES_PER_COLLECTION: usize = 100;
+const STATES_PER_COLLECTION: usize = 25;
 /// At 10 s a collection, states are never older than 2 minutes (PromQL looks back for 5).
 const ROUNDS_MAX: usize = 12;
 
@@ -43,7 +43,7 @@ impl Processes {
         let mut counts = STATES.map(|state| (state, 0u32));
         for pid in pids {
             // A process may have ended since it was listed.
-            let Some(stat) = files.read_optional(&format!("proc/{pid}/stat")) else { continue };
+            let Some(stat) = files.read_line(&format!("proc/{pid}/stat")) else { continue };
             if let Some(count) = state(&stat).and_then(|state| counts.iter_mut().find(|(known, _)| *known == state)) {
                 count.1 += 1;
             }
