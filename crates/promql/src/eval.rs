@@ -7,7 +7,7 @@ use series::{Labels, Sample, Timestamp};
 
 use crate::error::EvalError;
 use crate::grid::Grid;
-use crate::options::Options;
+use crate::options::{ANNOTATIONS_MAX, Options};
 use crate::parse::{Expr, without_parens};
 use crate::row::{Row, absent_points, merge, settle_names, without_name};
 use crate::scan::{place_of, place_of_argument};
@@ -218,7 +218,7 @@ impl<'a> Evaluator<'a> {
         EvalError::NotBuilt { what: what.into(), line, column }
     }
 
-    /// Notes `message` once, with the place of `word` as Prometheus writes it.
+    /// Notes `message` once, while there is room, with the place of `word` as Prometheus writes it.
     pub(crate) fn annotate(&self, message: &str, word: &str) {
         self.annotate_at(message, place_of(self.text, word));
     }
@@ -231,7 +231,7 @@ impl<'a> Evaluator<'a> {
     fn annotate_at(&self, message: &str, (line, column): (usize, usize)) {
         let text = format!("PromQL {message} ({line}:{column})");
         let mut annotations = self.annotations.borrow_mut();
-        if !annotations.contains(&text) {
+        if annotations.len() < ANNOTATIONS_MAX && !annotations.contains(&text) {
             annotations.push(text);
         }
     }

@@ -36,7 +36,9 @@ pub use error::EvalError;
 pub use eval::{instant, range};
 pub use format::format_value;
 pub use matcher::{MatchOp, Matcher, all_match};
-pub use options::{LOOKBACK_MS, Limits, Options, SAMPLES_MAX, SERIES_MAX, STEPS_MAX, SUBQUERY_STEP_MS, VISITS_MAX};
+pub use options::{
+    ANNOTATIONS_MAX, LOOKBACK_MS, Limits, Options, SAMPLES_MAX, SERIES_MAX, STEPS_MAX, SUBQUERY_STEP_MS, VISITS_MAX,
+};
 pub use parse::{EXPR_BYTES_MAX, EXPR_DEPTH_MAX, Expr, ParseError, parse, parse_selector};
 pub use selection::{Selection, selections};
 pub use storage::{Series, SeriesSet, Storage, StorageError};

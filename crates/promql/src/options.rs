@@ -6,13 +6,16 @@ pub const LOOKBACK_MS: i64 = 5 * 60_000;
 pub const SUBQUERY_STEP_MS: i64 = 60_000;
 /// Steps of one range query, as in Prometheus's API.
 pub const STEPS_MAX: u64 = 11_000;
-/// Samples read plus points computed in one evaluation (8 to 16 bytes each).
-pub const SAMPLES_MAX: u64 = 50_000_000;
+/// Samples read plus points computed in one evaluation, of 8 to 16 bytes each: at most 320 MB.
+pub const SAMPLES_MAX: u64 = 20_000_000;
 /// Series that one evaluation may read.
 pub const SERIES_MAX: u64 = 100_000;
 
 /// Samples that functions of ranges look at: every window counts its own. About a few seconds.
 pub const VISITS_MAX: u64 = 1_000_000_000;
+
+/// Remarks that one result carries; more are left out, as in Prometheus's API.
+pub const ANNOTATIONS_MAX: usize = 10;
 
 /// Limits of one evaluation. What is passed first is named in the error.
 #[derive(Debug, Clone, PartialEq, Eq)]

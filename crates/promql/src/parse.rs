@@ -18,6 +18,8 @@ pub const EXPR_BYTES_MAX: usize = 65_536;
 pub const EXPR_DEPTH_MAX: usize = 200;
 /// Operators and brackets of one expression. Bounds the tree before it is built.
 const MARKS_MAX: usize = 4_000;
+/// Bytes of a text in which the place of an error is searched; that takes some dozens of parses.
+const LOCATE_BYTES_MAX: usize = 8_192;
 /// Seconds of a range or an offset: about 300 years.
 const DURATION_SECONDS_MAX: f64 = 1e10;
 

@@ -4,7 +4,7 @@
 
 use promql_parser::parser as grammar;
 
-use super::{ParseError, read};
+use super::{LOCATE_BYTES_MAX, ParseError, read};
 use crate::scan::Token;
 
 /// The grammar's message for anything that does not fit its rules.
@@ -20,6 +20,9 @@ const TYPE_SEARCH_TOKENS_MAX: usize = 400;
 pub(super) fn error(text: &str, tokens: &[Token], message: &str) -> ParseError {
     if tokens.is_empty() {
         return ParseError::at(text, 0, "the expression is empty");
+    }
+    if text.len() > LOCATE_BYTES_MAX {
+        return ParseError::at(text, 0, message);
     }
     if fits(text) {
         return type_error(text, tokens, message);

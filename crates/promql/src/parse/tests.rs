@@ -56,6 +56,13 @@ fn limits_at_the_edge_and_one_past_it() {
 }
 
 #[test]
+fn places_are_searched_in_texts_up_to_a_size() {
+    let wrong = |bytes: usize| format!("x{{a=\"{}\"}} )", "v".repeat(bytes - 9));
+    assert_eq!(parse(&wrong(LOCATE_BYTES_MAX)).unwrap_err().column, LOCATE_BYTES_MAX);
+    assert_eq!(parse(&wrong(LOCATE_BYTES_MAX + 1)).unwrap_err().column, 1);
+}
+
+#[test]
 fn selectors_become_matchers() {
     let shown = |text| parse_selector(text).map(|m| m.iter().map(ToString::to_string).collect::<Vec<_>>().join(","));
     assert_eq!(shown("up").unwrap(), "__name__=\"up\"");
@@ -75,10 +82,17 @@ fn matchers_of_go_regular_expressions() {
     assert!(parse_selector("x{a=~\"(\"}").is_err());
 }
 
+/// The grammar itself must not panic either: its panics are caught, but they are loud.
+fn survives(text: &str) -> Result<(), TestCaseError> {
+    let failed = parse(text).is_err_and(|error| error.message.contains("parser failed"));
+    prop_assert!(!failed, "{}", text);
+    Ok(())
+}
+
 proptest! {
     #[test]
     fn no_text_makes_it_panic(text in "\\PC{0,30}") {
-        let _ = parse(&text);
+        survives(&text)?;
     }
 
     #[test]
@@ -88,6 +102,6 @@ proptest! {
         Just("sum"), Just("rate"), Just("x"), Just("a"), Just("\"s\""), Just("1"), Just("5m"), Just("Inf"), Just("NaN"),
         Just("1e300"), Just("0"), Just("start"), Just("group_left"), Just("0x1f"), Just("or"), Just("topk"), Just("é"),
     ], 0..16), gap in "[ ]{0,1}") {
-        let _ = parse(&words.join(&gap));
+        survives(&words.join(&gap))?;
     }
 }

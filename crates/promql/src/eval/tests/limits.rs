@@ -37,6 +37,34 @@ fn limits_are_named() {
 }
 
 #[test]
+fn remarks_are_limited() {
+    let remarks = |series: usize| {
+        let load: String = (0..series).map(|n| format!("gauge{n}{{a=\"1\"}} 0+1x9\n")).collect();
+        let expr = parse("sum by (name) (label_join(rate({a=\"1\"}[1m]), \"name\", \"\", \"__name__\"))").unwrap();
+        let options = Options { delayed_name_removal: true, ..Options::default() };
+        let result = instant(&expr, Timestamp(50_000), &storage(10_000, &load), &options).unwrap();
+        result.annotations.len()
+    };
+    assert_eq!(remarks(ANNOTATIONS_MAX), ANNOTATIONS_MAX);
+    assert_eq!(remarks(ANNOTATIONS_MAX + 1), ANNOTATIONS_MAX);
+}
+
+#[test]
+fn remarks_have_their_place() {
+    let remark = |expr: &str| {
+        let result =
+            instant(&parse(expr).unwrap(), Timestamp(50_000), &storage(10_000, "x 0+1x9"), &Options::default());
+        result.unwrap().annotations.join(" ")
+    };
+    assert_eq!(
+        remark("1 + rate(x[1m])"),
+        "PromQL info: metric might not be a counter, name does not end in _total/_sum/_count/_bucket: \"x\" (1:10)"
+    );
+    assert_eq!(remark("quantile(1.5, x)"), "PromQL warning: quantile value should be between 0 and 1, got 1.5 (1:1)");
+    assert_eq!(remark("delta(x[1m])"), "");
+}
+
+#[test]
 fn a_huge_subquery_is_refused_before_it_is_computed() {
     for expr in
         ["sum_over_time(vector(1)[250y:1ms])", "sum_over_time(x[250y:1ms])", "absent_over_time(absent(no)[250y:1ms])"]
