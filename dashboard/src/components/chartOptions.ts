@@ -79,6 +79,8 @@ export function chartOptions(
     width: style.stacked ? 1 : 1.5,
     ...(style.stacked ? { fill: faded(colour(i), 0.45) } : style.lines === 1 ? { fill: faded(colour(i), 0.1) } : {}),
     spanGaps: false,
+    // Live points stand closer than pixels; rounded to them, they would draw a staircase.
+    pxAlign: 0,
     points: { show: true, size: 4, fill: colour(i), filter: (u, at) => lonely(u.data[at]!) },
   }));
   const axis = { stroke: palette.axis, font: palette.font, ticks: { show: false } };

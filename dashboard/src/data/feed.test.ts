@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { Point } from "../api/types";
 import { Feed } from "./feed";
-import { historyExpr, legendOf, seedExpr, seedMs, spanOf, type Input } from "./input";
+import { historyExpr, legendOf, seedExpr, seedMs, SETTLE_MS, spanOf, type Input } from "./input";
 
 const span = spanOf("15m");
 const cpu: Input = { key: "cpu", metric: "node_cpu_seconds_total", matchers: ['source="a"'], kind: "counter", by: ["mode"] };
@@ -17,9 +17,9 @@ describe("PromQL of an input", () => {
     [{ ...load, metric: "load.load.shortterm" }, 'avg_over_time({__name__="load.load.shortterm",source="a"}[10s])'],
   ])("%#", (input, expected) => expect(historyExpr(input, span)).toBe(expected));
 
-  test("the seed covers a step, and a counter's window", () => {
-    expect(seedMs(cpu, span)).toBe(70_000);
-    expect(seedExpr(load, span)).toBe('node_load1{source="a"}[10s]');
+  test("the seed covers what the history leaves out, a step, and a counter's window", () => {
+    expect(seedMs(cpu, span)).toBe(SETTLE_MS + 70_000);
+    expect(seedExpr(load, span)).toBe('node_load1{source="a"}[25s]');
   });
 });
 

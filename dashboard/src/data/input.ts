@@ -51,9 +51,15 @@ export function historyExpr(input: Input, span: Span): string {
   return input.by.length === 0 ? `sum(${rate})` : `sum by (${input.by.join(",")}) (${rate})`;
 }
 
+/**
+ * The history ends this long before now, ms: newer samples may still be on their way, and a rate over
+ * half a window would bend the line. Raw samples draw the rest.
+ */
+export const SETTLE_MS = 15_000;
+
 /** How far back raw samples are needed to go on where the history ends, ms. */
 export function seedMs(input: Input, span: Span): number {
-  return span.stepMs + (input.kind === "counter" ? span.windowMs : 0);
+  return SETTLE_MS + span.stepMs + (input.kind === "counter" ? span.windowMs : 0);
 }
 
 /** PromQL for the newest raw samples, an instant query. */

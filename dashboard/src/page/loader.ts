@@ -1,5 +1,5 @@
 /** Loads one graph: history and seed over HTTP, then live samples; again every minute and after a gap. */
-import { seedExpr, seedMs, historyExpr, inputSelector, type Span } from "../data/input";
+import { historyExpr, inputSelector, seedExpr, SETTLE_MS, type Span } from "../data/input";
 import { Feed } from "../data/feed";
 import type { Line, Panel } from "../panels/panel";
 import type { SeriesPoints } from "../api/types";
@@ -7,8 +7,6 @@ import type { Session } from "./session";
 
 /** The history is asked for again after this much: it heals holes that late data filled, ms. */
 export const REFRESH_MS = 60_000;
-/** A seed shorter than this holds nothing that the history lacks, ms. */
-const SEED_MS_MIN = 25_000;
 
 export interface Graph {
   lines: Line[];
@@ -40,10 +38,10 @@ export class Loader {
     this.byMetric = new Map(panel.inputs.map((input) => [input.metric, this.feeds.get(input.key)!]));
     this.unwatch =
       atMs === null
-        ? session.watch(panel.inputs.map(inputSelector), this.samples, () => void this.load())
+        ? session.watch(panel.inputs.map(inputSelector), this.samples, () => void this.load(true))
         : () => undefined;
-    this.refresh = atMs === null ? setInterval(() => void this.load(), REFRESH_MS) : undefined;
-    void this.load();
+    this.refresh = atMs === null ? setInterval(() => void this.load(false), REFRESH_MS) : undefined;
+    void this.load(atMs === null);
   }
 
   close(): void {
@@ -61,23 +59,24 @@ export class Loader {
     if (newer) this.show();
   };
 
-  private async load(): Promise<void> {
+  /** Asks for the history; with `seed` for raw samples too, where no live ones led up to now. */
+  private async load(seed: boolean): Promise<void> {
     this.turn += 1;
     const turn = this.turn;
-    const now = this.atMs ?? this.session.client.serverNow();
-    const endMs = Math.floor(now / this.span.stepMs) * this.span.stepMs;
+    const now = this.session.client.serverNow();
+    const settled = this.atMs ?? now - SETTLE_MS;
+    const endMs = Math.floor(settled / this.span.stepMs) * this.span.stepMs;
     const range = { startMs: endMs - this.span.rangeMs, endMs, stepMs: this.span.stepMs };
     try {
       await Promise.all(
         [...this.feeds.values()].map(async (feed) => {
-          const live = this.atMs === null && seedMs(feed.input, this.span) >= SEED_MS_MIN;
-          const [history, seed] = await Promise.all([
+          const [history, raw] = await Promise.all([
             this.session.client.range(historyExpr(feed.input, this.span), range),
-            live ? this.session.client.instant(seedExpr(feed.input, this.span), now) : [],
+            seed ? this.session.client.instant(seedExpr(feed.input, this.span), now) : [],
           ]);
           if (this.ended || turn !== this.turn) return;
           feed.setHistory(history);
-          feed.add(seed);
+          feed.add(raw);
         }),
       );
       this.error = null;

@@ -43,7 +43,7 @@ export function SourceView({ route }: { route: Route }) {
       {source?.kind === "agent" && <SourceFacts source={source} />}
       {sources !== null && !source && (
         <Notice tone="warn">
-          There is no source of this name (any more). <a href={formatRoute("overview")}>All sources</a>
+          No source of this name is known: it was removed, or its series were sent by another. <a href={formatRoute("overview")}>All sources</a>
         </Notice>
       )}
       {atMs !== null && (
