@@ -39,7 +39,7 @@ use series::{Epoch, SourceName, Timestamp};
 use wire::{Contents, Counters, SeqRange};
 
 pub use disk::{Disk, FILE_BYTES_MAX, RealDisk};
-pub use disk_log::DiskLog;
+pub use disk_log::{DiskLog, Look};
 use memory_log::MemoryLog;
 
 /// Bytes of a segment; less where the whole buffer is small.
@@ -120,6 +120,8 @@ pub struct LogState {
     pub epoch: Epoch,
     /// The seq that the next batch gets.
     pub next_seq: u64,
+    /// Batches below this seq may be sent.
+    pub sendable_below: u64,
     /// Its ledger.
     pub ledger: Ledger,
     /// Samples in batches that are not acknowledged.

@@ -207,11 +207,13 @@ pub struct Buffer {
     pub max_bytes: u64,
     /// When it is made durable.
     pub fsync: Fsync,
+    /// How often what was collected is put into it and sent, where the server wishes nothing.
+    pub flush: Period,
 }
 
 impl Default for Buffer {
     fn default() -> Self {
-        Self { max_bytes: BUFFER_BYTES_DEFAULT, fsync: Fsync::Batch }
+        Self { max_bytes: BUFFER_BYTES_DEFAULT, fsync: Fsync::Batch, flush: Period::seconds(10) }
     }
 }
 
@@ -364,10 +366,7 @@ impl Config {
             Some(span) => place.at(span, error.to_string()),
             None => place.whole(format!("the host name cannot be the agent's name, set `name`: {error}")),
         })?;
-        let data_dir = overrides
-            .data_dir
-            .or_else(|| file.data_dir.map(|dir| folder.join(dir)))
-            .unwrap_or_else(|| PathBuf::from("/var/lib/daywatch"));
+        let data_dir = overrides.data_dir.unwrap_or_else(|| data_dir_of(path, file.data_dir));
         Ok(Self {
             url,
             key,
@@ -382,6 +381,20 @@ impl Config {
             logs: file.logs,
         })
     }
+}
+
+/// Only the data folder, as [`Config::parse`] finds it: `status` needs neither key nor URL.
+pub fn data_dir(path: &Path, text: &str, overridden: Option<PathBuf>) -> Result<PathBuf, ConfigError> {
+    if let Some(dir) = overridden {
+        return Ok(dir);
+    }
+    let file: File = toml::from_str(text).map_err(|error| error::Place { path, text }.toml(&error))?;
+    Ok(data_dir_of(path, file.data_dir))
+}
+
+fn data_dir_of(path: &Path, configured: Option<PathBuf>) -> PathBuf {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    configured.map_or_else(|| PathBuf::from("/var/lib/daywatch"), |dir| folder.join(dir))
 }
 
 fn check_checks(place: &error::Place<'_>, checks: &[Check]) -> Result<(), ConfigError> {

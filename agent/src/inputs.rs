@@ -15,6 +15,7 @@ use series::Timestamp;
 use crate::config::Config;
 use crate::intake::Intake;
 use crate::schedule::Job;
+use crate::surroundings::Surroundings;
 
 pub use host::HostMetrics;
 pub use sheet::Sheet;
@@ -60,11 +61,57 @@ pub fn listeners(config: &Config, intake: &Intake) -> Vec<Listener> {
     listeners
 }
 
+/// What the inputs cannot make sense of in this configuration, one text each: patterns, ranges and
+/// addresses. At run time it is told in the log, or is what the check says.
+#[must_use]
+pub fn faults(config: &Config) -> Vec<String> {
+    let checks = config.checks.iter().flat_map(checks::faults);
+    let logs = config.logs.iter().flat_map(tail::faults);
+    checks.chain(logs).chain(graphite::fault(&config.graphite.listen)).collect()
+}
+
 /// The time of a line that does not say when it was written.
 fn now() -> Timestamp {
-    #[expect(clippy::disallowed_methods, reason = "listeners are adapters: lines without a time get the present one")]
-    let now = std::time::SystemTime::now();
-    // A clock before 1970 or past the year 292 million is told as the nearest there is.
-    let since = now.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    (Surroundings::real().clock)()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Overrides;
+
+    fn check(sections: &str, expected: &[&str]) {
+        let text = format!("url = \"http://127.0.0.1:1\"\nkey_file = \"k\"\nname = \"web-1\"\n{sections}");
+        let config = Config::parse(Path::new("/etc/agent.toml"), &text, Overrides::default()).expect("a configuration");
+        assert_eq!(faults(&config), expected, "{sections}");
+    }
+
+    #[test]
+    fn faults_name_their_section_and_field() {
+        check("", &[]);
+        check("[graphite]\nlisten = \"127.0.0.1:2003\"\n[[log]]\npaths = [\"/var/log/*.log\"]\n", &[]);
+        check(
+            "[graphite]\nlisten = \"localhost\"\n",
+            &["[graphite] listen = \"localhost\": there is no port after a colon"],
+        );
+        check(
+            "[[check]]\nname = \"d\"\nbuiltin = \"disk\"\nwarn = \"80\"\ncrit = \"90:80\"\n",
+            &["[[check]] \"d\": `crit = \"90:80\"`: the range starts at 90, after its end at 80"],
+        );
+        check(
+            "[[check]]\nname = \"d\"\ncommand = [\"x\"]\nwarn = \"80\"\n",
+            &[
+                "[[check]] \"d\": `warn`, `crit` and `path` are for built-in checks; give them to the plugin in `command`",
+            ],
+        );
+        check(
+            "[[log]]\npaths = [\"/var/log/a***\", \"x.log\"]\n[[log.extract]]\nname = \"x\"\npattern = \"a\"\n",
+            &[
+                "[[log]] paths: \"/var/log/a***\": Pattern syntax error near position 12: wildcards are either regular `*` or recursive `**`",
+                "[[log]] paths: \"x.log\" does not begin with a slash",
+                "[[log.extract]] \"x\": the pattern has no group",
+            ],
+        );
+        check("[[log]]\npaths = []\n", &["[[log]] paths: there is none"]);
+    }
 }

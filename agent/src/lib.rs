@@ -7,7 +7,15 @@
 pub mod buffer;
 pub mod config;
 pub mod figures;
+pub mod flush;
 pub mod inputs;
 pub mod intake;
+pub mod link;
+pub mod net;
+pub mod once;
+pub mod own;
+pub mod run;
 pub mod schedule;
+pub mod status;
+pub mod store;
 pub mod surroundings;

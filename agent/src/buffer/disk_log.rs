@@ -37,6 +37,15 @@ pub struct DiskLog<D> {
     unsynced: bool,
 }
 
+/// What a look at a folder shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Look {
+    /// Where its log stands.
+    pub state: LogState,
+    /// Batches that were acknowledged, or evicted.
+    pub finished: Vec<SeqRange>,
+}
+
 impl<D: Disk> DiskLog<D> {
     /// Reads the folder back, puts aside what cannot be read, and makes durable what can.
     pub(super) fn open(mut disk: D, settings: Settings, random: &mut dyn FnMut() -> u64) -> io::Result<Self> {
@@ -72,9 +81,12 @@ impl<D: Disk> DiskLog<D> {
     }
 
     /// Where a folder's log stands, without changing it; `None` where there is none.
-    pub fn look(disk: &D) -> io::Result<Option<LogState>> {
+    pub fn look(disk: &D) -> io::Result<Option<Look>> {
         let found = recover(disk)?;
-        Ok(found.epoch.map(|epoch| state(epoch, &found.ledger, &found.entries, found.segments.iter())))
+        Ok(found.epoch.map(|epoch| Look {
+            state: state(epoch, &found.ledger, &found.entries, found.segments.iter()),
+            finished: found.entries.gone(),
+        }))
     }
 
     pub(super) fn epoch(&self) -> Epoch {
@@ -82,7 +94,8 @@ impl<D: Disk> DiskLog<D> {
     }
 
     pub(super) fn state(&self) -> LogState {
-        state(self.epoch, &self.ledger, &self.entries, self.segments.iter())
+        let state = state(self.epoch, &self.ledger, &self.entries, self.segments.iter());
+        LogState { sendable_below: self.synced_below, ..state }
     }
 
     pub(super) fn unacked_bytes(&self) -> u64 {
@@ -385,6 +398,7 @@ fn state<'a>(
     LogState {
         epoch,
         next_seq: entries.next_seq(),
+        sendable_below: entries.next_seq(),
         ledger: ledger.clone(),
         buffered: entries.samples(),
         batches: entries.count(),

@@ -62,10 +62,6 @@ impl Entries {
         self.list.len()
     }
 
-    pub(super) fn oldest(&self) -> Option<&Entry> {
-        self.list.front()
-    }
-
     /// Adds the batch `seq`; what lies between it and the one before is gone. One that is there
     /// already stays.
     pub(super) fn push(&mut self, seq: u64, entry: Entry) {
@@ -189,7 +185,7 @@ mod tests {
         assert_eq!((entries.next(0), entries.next(6), entries.next(9)), (Some(5), Some(7), None));
         entries.remove(5);
         entries.trim();
-        assert_eq!(entries.oldest().map(|e| e.bytes), Some(10));
+        assert_eq!(entries.iter().next().map(|(seq, e)| (seq, e.bytes)), Some((7, 10)));
         assert_eq!(entries.gone(), [SeqRange { from: 0, to: 6 }]);
         assert_eq!(entries.clamp(SeqRange { from: 0, to: u64::MAX }), 7..9);
         entries.cut(8);

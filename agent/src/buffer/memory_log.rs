@@ -91,6 +91,7 @@ impl MemoryLog {
         LogState {
             epoch: self.epoch,
             next_seq: self.entries.next_seq(),
+            sendable_below: self.entries.next_seq(),
             ledger: self.ledger.clone(),
             buffered: self.entries.samples(),
             batches: self.entries.count(),

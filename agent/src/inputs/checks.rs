@@ -101,6 +101,18 @@ impl Job for CheckJob {
     }
 }
 
+/// What is wrong with a configured check.
+pub(super) fn faults(check: &Check) -> Vec<String> {
+    let faults = match check.builtin {
+        Some(kind) => BuiltinCheck::new(kind, check).faults(),
+        None if check.warn.is_some() || check.crit.is_some() || check.path.is_some() => {
+            vec!["`warn`, `crit` and `path` are for built-in checks; give them to the plugin in `command`".to_owned()]
+        }
+        None => Vec::new(),
+    };
+    faults.into_iter().map(|fault| format!("[[check]] {:?}: {fault}", check.name.get_ref())).collect()
+}
+
 fn wire_state(state: State) -> CheckState {
     match state {
         State::Ok => CheckState::Ok,

@@ -43,6 +43,17 @@ pub(super) fn listener(log: &Log, data_dir: &Path, intake: &Intake) -> Listener 
     Listener { name: format!("log {first}"), work: Box::pin(async move { follow_for_ever(&log, path, &intake).await }) }
 }
 
+/// What is wrong with a configured section.
+pub(super) fn faults(log: &Log) -> Vec<String> {
+    let path = |path: &String| match glob::Pattern::new(path) {
+        Ok(_) if path.starts_with('/') => None,
+        Ok(_) => Some(format!("[[log]] paths: {path:?} does not begin with a slash")),
+        Err(error) => Some(format!("[[log]] paths: {path:?}: {error}")),
+    };
+    let none = log.paths.is_empty().then(|| "[[log]] paths: there is none".to_owned());
+    none.into_iter().chain(log.paths.iter().filter_map(path)).chain(Rules::compiled(log).1).collect()
+}
+
 /// What moves to the thread that reads, and back.
 struct Tail {
     follower: Follower,

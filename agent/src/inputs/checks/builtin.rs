@@ -80,13 +80,14 @@ impl BuiltinCheck {
         disk::disk(&spaces.await.map_err(|error| error.to_string())?, &bounds)
     }
 
+    /// What is wrong with the configured bounds.
+    pub(super) fn faults(&self) -> Vec<String> {
+        [range("warn", &self.warn, "~:"), range("crit", &self.crit, "~:")].into_iter().filter_map(Result::err).collect()
+    }
+
     /// The configured bounds, or else these.
     fn bounds(&self, warn: &str, crit: &str) -> Result<Bounds, String> {
-        let range = |name: &str, given: &Option<String>, otherwise: &str| {
-            let text = given.as_deref().unwrap_or(otherwise);
-            text.parse::<Range>().map(Some).map_err(|error| format!("`{name} = {text:?}`: {error}"))
-        };
-        Ok(Bounds { warn: range("warn", &self.warn, warn)?, crit: range("crit", &self.crit, crit)? })
+        Ok(Bounds { warn: Some(range("warn", &self.warn, warn)?), crit: Some(range("crit", &self.crit, crit)?) })
     }
 
     /// The configured bounds alone.
@@ -94,6 +95,12 @@ impl BuiltinCheck {
         let Bounds { warn, crit } = self.bounds("~:", "~:")?;
         Ok(Bounds { warn: warn.filter(|_| self.warn.is_some()), crit: crit.filter(|_| self.crit.is_some()) })
     }
+}
+
+/// The range that is given, or else this one.
+fn range(name: &str, given: &Option<String>, otherwise: &str) -> Result<Range, String> {
+    let text = given.as_deref().unwrap_or(otherwise);
+    text.parse().map_err(|error| format!("`{name} = {text:?}`: {error}"))
 }
 
 /// What a check found, in a plugin's words.
