@@ -24,7 +24,7 @@ pub fn is_present(presence: &Presence, last_seen: Option<Timestamp>, now: Timest
 pub async fn note(context: &Context, tenant: &TenantId) -> Result<(), Fault> {
     let ports = &context.ports;
     let now = ports.clock.now();
-    let seen = sources::all_last_seen(ports, tenant).await?;
+    let seen = sources::all_last_seen(ports, &context.blocks, tenant).await?;
     let mut records = Vec::new();
     for (source, presence) in presences(ports, tenant).await? {
         let last = seen.get(&source).copied();

@@ -110,14 +110,16 @@ fn counters(ledger: &SourceLedger) -> SourceCounters {
 }
 
 /// When each source was last heard, as far as the newest two windows tell.
-pub async fn all_last_seen(ports: &Ports, tenant: &TenantId) -> Result<BTreeMap<SourceName, Timestamp>, Fault> {
+pub async fn all_last_seen(
+    ports: &Ports,
+    cache: &BlockCache,
+    tenant: &TenantId,
+) -> Result<BTreeMap<SourceName, Timestamp>, Fault> {
     let now = ports.clock.now();
     let recent = (now.plus_ms(-2 * TEN_MINUTES_MS), now.plus_ms(2 * TEN_MINUTES_MS));
     let mut seen: BTreeMap<SourceName, Timestamp> = BTreeMap::new();
-    // The items are small and few here; a warm process' cache is not at hand in every caller.
-    let cache = BlockCache::default();
     for level in [Level::Fresh, Level::Ten] {
-        for placed in manifest::level_between(ports, &cache, tenant, level, recent).await? {
+        for placed in manifest::level_between(ports, cache, tenant, level, recent).await? {
             for note in &placed.item.sources {
                 let known = seen.entry(note.source.clone()).or_insert(note.last_seen);
                 *known = note.last_seen.max(*known);
@@ -129,5 +131,6 @@ pub async fn all_last_seen(ports: &Ports, tenant: &TenantId) -> Result<BTreeMap<
 
 /// When one source was last heard.
 pub async fn last_seen(ports: &Ports, tenant: &TenantId, source: &SourceName) -> Result<Option<Timestamp>, Fault> {
-    Ok(all_last_seen(ports, tenant).await?.remove(source))
+    // Asked for once a conflict of names, where no warm process' cache is at hand.
+    Ok(all_last_seen(ports, &BlockCache::default(), tenant).await?.remove(source))
 }
