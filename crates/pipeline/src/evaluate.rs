@@ -17,8 +17,6 @@ mod rule_files;
 mod show;
 mod stored;
 mod stream;
-#[cfg(test)]
-mod tests;
 
 use alerts::instance::External;
 use alerts::rules::{Group, Rule};
@@ -75,23 +73,32 @@ pub(crate) struct Place<'a> {
     rule: &'a Rule,
 }
 
-/// Load → step → decide what is owed → save. Answers whether anybody is to be told something.
+/// What a step came to.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+struct Applied {
+    /// The state is another one now.
+    changed: bool,
+    /// Somebody is to be told.
+    owed: bool,
+}
+
+/// Load → step → decide what is owed → save.
 ///
 /// Who loses the race for the state loads and steps again; what the other one applied already is
 /// then ignored by the state machine.
-async fn apply(context: &Context, place: Place<'_>, scope: Scope, seen: &[Observation]) -> Result<bool, Fault> {
+async fn apply(context: &Context, place: Place<'_>, scope: Scope, seen: &[Observation]) -> Result<Applied, Fault> {
     let external = external(context);
     for _ in 0..STEP_ATTEMPTS_MAX {
         let known = stored::rule(&context.ports, place).await?;
         let stepped = step(&known.value, &place.timing(), scope, seen);
         if !stored::is_worth_saving(&known.value, &stepped) {
-            return Ok(false);
+            return Ok(Applied::default());
         }
         let told = |transition| alerts::notify::alert(place.rule, transition, &external);
         let owed: Vec<_> = stepped.transitions.iter().map(told).collect();
         if stored::save(&context.ports, place, &known, &stepped.state, &owed).await? {
             tell_pages(context, place.tenant).await;
-            return Ok(!owed.is_empty());
+            return Ok(Applied { changed: true, owed: !owed.is_empty() });
         }
     }
     Err(PortError::transient("table", format!("the state of rule {:?} is written by many", place.rule.name)).into())

@@ -44,6 +44,8 @@ pub struct Context {
     pub settings: Settings,
     /// Decoded blocks. Immutable, named by content, so it can never be stale.
     pub blocks: BlockCache,
+    /// Parsed rule files, kept by their content as well.
+    pub rules: evaluate::RuleCache,
     /// Names for pushed data.
     pub pushes: ingest::Numbering,
 }
@@ -64,6 +66,6 @@ impl Context {
     #[must_use]
     pub fn new(ports: Ports, settings: Settings) -> Self {
         let pushes = ingest::Numbering::new(&ports);
-        Self { ports, settings, blocks: BlockCache::default(), pushes }
+        Self { ports, settings, blocks: BlockCache::default(), rules: evaluate::RuleCache::default(), pushes }
     }
 }

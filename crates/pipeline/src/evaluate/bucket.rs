@@ -15,7 +15,7 @@ use promql::{EvalError, LOOKBACK_MS, Options, Selection, Series, SeriesSet, Stor
 use series::{Lane, SeriesId, SourceName, bucket_end};
 use wire::SeriesColumn;
 
-use super::stored::{self, GroupItem, Known};
+use super::stored::{self, GroupItem};
 use super::{Place, WAKE_GROUP, apply, external};
 use crate::error::Fault;
 use crate::{Context, ingest, progress, read};

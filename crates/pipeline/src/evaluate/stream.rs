@@ -28,28 +28,41 @@ struct Seen {
 }
 
 pub(super) async fn take(context: &Context, records: &[Delivered]) -> Result<(), Fault> {
-    let now = context.ports.clock.now();
+    let mut outcome = Ok(());
     for (tenant, seen) in read(records) {
-        let groups = context.rules.groups(&context.ports, &tenant).await?;
-        let mut owed = false;
-        for (group, rule) in direct_rules(&groups) {
-            let observations = observe(rule, &seen, &external(context));
-            if observations.is_empty() {
-                continue;
-            }
-            // What is older than the lookback says nothing about now: a backlog pages nobody.
-            let scope = Scope::Newest { not_before: now.plus_ms(-promql::LOOKBACK_MS) };
-            let place = Place { tenant: &tenant, group, rule };
-            if apply(context, place, scope, &observations).await? {
-                owed = true;
-                bucket::wake_next(context, &tenant, group, now).await?;
-            }
+        outcome = outcome.and(tenant_seen(context, &tenant, &seen).await);
+    }
+    outcome
+}
+
+/// One rule that fails does not stop the others, nor what is owed from being sent.
+async fn tenant_seen(context: &Context, tenant: &TenantId, seen: &Seen) -> Result<(), Fault> {
+    let now = context.ports.clock.now();
+    // What is older than the lookback says nothing about now: a backlog pages nobody.
+    let scope = Scope::Newest { not_before: now.plus_ms(-promql::LOOKBACK_MS) };
+    let groups = context.rules.groups(&context.ports, tenant).await?;
+    let external = external(context);
+    let mut outcome = Ok(());
+    let mut owed = false;
+    for (group, rule) in direct_rules(&groups) {
+        let observations = observe(rule, seen, &external);
+        if observations.is_empty() {
+            continue;
         }
-        if owed {
-            outbox::dispatch(context, &tenant).await?;
+        match apply(context, Place { tenant, group, rule }, scope, &observations).await {
+            Err(fault) => outcome = outcome.and(Err(fault)),
+            Ok(applied) => {
+                owed |= applied.owed;
+                if applied.changed {
+                    outcome = outcome.and(bucket::wake_next(context, tenant, group, now).await);
+                }
+            }
         }
     }
-    Ok(())
+    if owed {
+        outcome = outcome.and(outbox::dispatch(context, tenant).await);
+    }
+    outcome
 }
 
 fn read(records: &[Delivered]) -> BTreeMap<TenantId, Seen> {
