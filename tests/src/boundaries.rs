@@ -270,3 +270,47 @@ fn a_package_that_the_table_does_not_know_is_refused() {
     forged.workspace.insert("newcomer".to_owned());
     assert_eq!(refused(&forged), ["newcomer is not in the table"]);
 }
+
+/// The table of a document: crate, what it may use, what its tests may use too. Only rows whose
+/// first cell is code count. "all of the above" stands for the crates of the rows before it.
+fn table_of(document: &str) -> Vec<(String, BTreeSet<String>, BTreeSet<String>)> {
+    let names = |cell: &str| -> BTreeSet<String> { cell.split('`').skip(1).step_by(2).map(str::to_owned).collect() };
+    let mut rows: Vec<(String, BTreeSet<String>, BTreeSet<String>)> = Vec::new();
+    let cells = document.lines().filter_map(|line| line.strip_prefix("| `")?.strip_suffix('|'));
+    for cells in cells.map(|line| format!("`{line}")) {
+        let cells: Vec<&str> = cells.split('|').map(str::trim).collect();
+        let [who, may_use, in_tests] = cells[..] else { continue };
+        let above = || rows.iter().map(|(name, ..)| name.clone()).collect();
+        let may_use = if may_use == "all of the above" { above() } else { names(may_use) };
+        rows.extend(names(who).into_iter().map(|name| (name, may_use.clone(), names(in_tests))));
+    }
+    rows
+}
+
+#[test]
+fn the_table_is_the_one_in_the_documentation() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/architecture.md");
+    let document = std::fs::read_to_string(path).expect("docs/architecture.md is there");
+    let documented: BTreeMap<_, _> =
+        table_of(&document).into_iter().map(|(name, may_use, in_tests)| (name, (may_use, in_tests))).collect();
+    let set = |names: &mut dyn Iterator<Item = &str>| -> BTreeSet<String> { names.map(str::to_owned).collect() };
+    let ours: BTreeMap<_, _> = ALLOWED
+        .iter()
+        .map(|(name, may_use)| {
+            let mut in_tests = ALLOWED_IN_TESTS.iter().filter(|(from, _)| from == name).map(|(_, to)| *to);
+            ((*name).to_owned(), (set(&mut may_use.iter().copied()), set(&mut in_tests)))
+        })
+        .collect();
+    assert_eq!(documented, ours);
+}
+
+#[test]
+fn a_documented_table_is_read_cell_by_cell() {
+    let text = "| crate | may use | tests |\n|---|---|---|\n| `a` | | |\n| `b`, `c` | `a` | `d` |\n\
+        | `e` | all of the above | |\n| no code | `a` | |\n| `f` | two cells |\n";
+    let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+    let row = |name: &str, may_use: &[&str], in_tests: &[&str]| (name.to_owned(), set(may_use), set(in_tests));
+    let expected =
+        [row("a", &[], &[]), row("b", &["a"], &["d"]), row("c", &["a"], &["d"]), row("e", &["a", "b", "c"], &[])];
+    assert_eq!(table_of(text), expected);
+}
