@@ -145,7 +145,8 @@ impl Running {
     async fn next_event(&mut self) -> Event {
         let now_ms = self.now_ms();
         let view = self.view.borrow_and_update().clone();
-        let stopping = *self.link.stop.borrow_and_update();
+        // Only looked at: marked as seen, the change would not wake the wait below.
+        let stopping = *self.link.stop.borrow();
         if stopping && self.machine.name() == "stopping" && view.batches() == 0 {
             return Event::Drained;
         }

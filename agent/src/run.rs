@@ -24,6 +24,8 @@ use crate::{inputs, once, schedule};
 
 /// How long another agent may take to let go of the data folder: one that is just being stopped.
 const LOCK_WAIT: Duration = Duration::from_secs(10);
+/// How long the link may take to end; it limits itself to less.
+const END_WAIT: Duration = Duration::from_secs(10);
 /// How often the lock is tried.
 const LOCK_TRY_EVERY: Duration = Duration::from_millis(200);
 /// How often the agent looks at itself.
@@ -76,7 +78,11 @@ pub async fn run(
     drop((collecting, listening, working));
     flusher.flush(true).await;
     let _ = stop.send(true);
-    let _ = link.await;
+    let mut link = link;
+    if tokio::time::timeout(END_WAIT, &mut link).await.is_err() {
+        tracing::error!("the link does not end; what is not acknowledged stays in the buffer");
+        link.abort();
+    }
     // The status task sees the end of the link, and the store's thread the end of all its users.
     let _ = tokio::time::timeout(Duration::from_secs(2), written_down).await;
     drop((flusher, intake, store));

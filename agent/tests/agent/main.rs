@@ -1,0 +1,28 @@
+//! The real binary against a server that the tests can stop, restart and make misbehave.
+//!
+//! * `delivery`: replay after an outage, acks, wishes, planned reconnects, the end by SIGTERM
+//! * `kills`: kill -9 again and again; every fsynced batch arrives, each counted once
+//! * `refusals`: a wrong key, a taken name, a disk that cannot be used, a bad configuration
+
+mod delivery;
+mod kills;
+mod process;
+mod refusals;
+mod server;
+
+use std::time::{Duration, Instant};
+
+/// Waits until `condition` holds, at most a minute.
+#[expect(clippy::disallowed_methods, reason = "tests wait for a condition with a deadline")]
+pub(crate) fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !condition() {
+        assert!(Instant::now() < deadline, "waited in vain until {what}");
+        pause(Duration::from_millis(10));
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "between two looks at a condition, or two kills")]
+pub(crate) fn pause(duration: Duration) {
+    std::thread::sleep(duration);
+}
