@@ -27,7 +27,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let ports = fresh(&dir)?.ports();
     measure_blobs(&ports, 100_000).await;
     measure_restart(&dir).await?;
-    Ok(())
+    measure_repair(&dir).await
 }
 
 fn fresh(dir: &Path) -> Result<Embedded, Box<dyn std::error::Error>> {
@@ -170,4 +170,34 @@ async fn measure_restart(dir: &Path) -> Result<(), Box<dyn std::error::Error>> {
     embedded.close().await;
     std::fs::remove_dir_all(dir.join("measure"))?;
     Ok(())
+}
+
+/// How long a start takes after an unclean end: redb then walks through the whole store.
+async fn measure_repair(dir: &Path) -> Result<(), Box<dyn std::error::Error>> {
+    const ITEMS: usize = 100_000;
+    let embedded = fresh(dir)?;
+    let table = embedded.ports().table;
+    for chunk in 0..ITEMS / 100 {
+        let key = |n: usize| Key::new(Partition::Config(TenantId::default()), format!("{chunk:06}/{n}"));
+        let writes = (0..100).map(|n| Write::put(key(n), vec![7; 500], Condition::Always));
+        table.write_many(writes.collect()).await?;
+    }
+    // Nothing is written now, so a copy is what a killed process would leave.
+    let copy = dir.join("measure.copy");
+    std::fs::create_dir_all(&copy)?;
+    let bytes = std::fs::copy(dir.join("measure/store.redb"), copy.join("store.redb"))?;
+    let started = now();
+    let copied = Embedded::open(&copy, &EmbeddedOptions::default())?;
+    println!(
+        "open {ITEMS} items, a file of {} MB, not closed before: {} ms",
+        bytes / 1_000_000,
+        started.elapsed().as_millis()
+    );
+    copied.close().await;
+    let started = now();
+    Embedded::open(&copy, &EmbeddedOptions::default())?.close().await;
+    println!("open and close the same, closed before: {} ms", started.elapsed().as_millis());
+    embedded.close().await;
+    std::fs::remove_dir_all(copy)?;
+    Ok(std::fs::remove_dir_all(dir.join("measure"))?)
 }
