@@ -63,7 +63,7 @@ impl Contents {
     }
 
     /// Whether, as a batch, it keeps every limit of the reader.
-    fn fits(&self, source: &SourceName, payload_bytes_max: usize) -> bool {
+    fn fits(&mut self, source: &SourceName, payload_bytes_max: usize) -> bool {
         if self.series.len() > SERIES_PER_BATCH_MAX
             || self.samples() > SAMPLES_PER_BATCH_MAX
             || self.checks.len() > CHECKS_PER_BATCH_MAX
@@ -71,8 +71,10 @@ impl Contents {
         {
             return false;
         }
-        let probe = self.clone().into_batch(source.clone(), Epoch(u64::MAX), u64::MAX, Timestamp(i64::MAX));
+        let contents = std::mem::take(self);
+        let probe = contents.into_batch(source.clone(), Epoch(u64::MAX), u64::MAX, Timestamp(i64::MAX));
         let plain = probe.encode_protobuf();
+        *self = Self { series: probe.series, checks: probe.checks, logs: probe.logs };
         let packed = compress(&plain).len();
         let payload = encoded_len(packed, true).unwrap_or(usize::MAX);
         plain.len() + HEADER_PAYLOAD_BYTES <= decompressed_bytes_max(packed)
@@ -119,7 +121,7 @@ pub fn chunk(mut contents: Contents, source: &SourceName, payload_bytes_max: usi
     }
     contents.series.retain(|column| !column.samples.is_empty());
     let mut todo = vec![contents];
-    while let Some(next) = todo.pop() {
+    while let Some(mut next) = todo.pop() {
         if next.is_empty() {
             continue;
         }
