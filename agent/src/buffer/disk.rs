@@ -54,7 +54,7 @@ impl RealDisk {
     }
 
     fn writer(&mut self, name: &str) -> io::Result<&File> {
-        if !self.writing.as_ref().is_some_and(|(open, _)| open == name) {
+        if self.writing.as_ref().is_none_or(|(open, _)| open != name) {
             let path = self.folder.join(name);
             let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
             self.writing = Some((name.to_owned(), file));
@@ -89,7 +89,7 @@ impl Disk for RealDisk {
     }
 
     fn read_at(&mut self, name: &str, at: u64, bytes: usize) -> io::Result<Vec<u8>> {
-        if !self.reading.as_ref().is_some_and(|(open, _)| open == name) {
+        if self.reading.as_ref().is_none_or(|(open, _)| open != name) {
             self.reading = Some((name.to_owned(), File::open(self.folder.join(name))?));
         }
         let mut out = vec![0; bytes];

@@ -4,6 +4,8 @@
 //! * `kills`: kill -9 again and again; every fsynced batch arrives, each counted once
 //! * `refusals`: a wrong key, a taken name, a disk that cannot be used, a bad configuration
 
+#![expect(clippy::unwrap_used, reason = "a test fails where its preparation fails")]
+
 mod delivery;
 mod kills;
 mod process;
