@@ -93,10 +93,13 @@ impl Job for CheckJob {
             let started = Instant::now();
             let printed = self.printed().await;
             let run = nagios::parse_run(&printed.stdout, &printed.stderr, &printed.ended);
-            if let Ended::TimedOut { .. } | Ended::NotStarted { .. } = printed.ended {
-                tracing::warn!(check = self.name(), text = run.output.text, "the check could not be finished");
+            let text = run.output.text.clone();
+            let verdict = self.report(at, started.elapsed(), run);
+            // Once, not at every run: what the check says is seen on the page.
+            if verdict.changed && matches!(printed.ended, Ended::TimedOut { .. } | Ended::NotStarted { .. }) {
+                tracing::warn!(check = self.name(), text, "the check could not be finished");
             }
-            self.report(at, started.elapsed(), run).next
+            verdict.next
         })
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use regex::Regex;
+use regex::{Regex, RegexBuilder};
 use serde::{Deserialize, Serialize};
 
 use super::exception::exception_type;
@@ -14,6 +14,16 @@ use crate::inputs::sheet::Sheet;
 
 /// Exception types told apart in one file; further ones are counted as `other`.
 pub(super) const EXCEPTION_TYPES_MAX: usize = 50;
+
+/// Bytes of one compiled pattern.
+const PATTERN_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes that one pattern may take while it is at work.
+const PATTERN_CACHE_BYTES: usize = 256 * 1024;
+
+/// Compiles a pattern within the limits of an agent.
+pub(super) fn compiled(pattern: &str) -> Result<Regex, regex::Error> {
+    RegexBuilder::new(pattern).size_limit(PATTERN_BYTES_MAX).dfa_size_limit(PATTERN_CACHE_BYTES).build()
+}
 
 /// The counters and extractions of one `[[log]]` section, compiled.
 #[derive(Debug, Default)]
@@ -28,13 +38,13 @@ impl Rules {
         let mut rules = Self::default();
         let mut faults = Vec::new();
         for count in &log.count {
-            match Regex::new(&count.pattern) {
+            match compiled(&count.pattern) {
                 Ok(pattern) => rules.counts.push((count.name.clone(), pattern)),
                 Err(error) => faults.push(format!("[[log.count]] {:?}: {error}", count.name)),
             }
         }
         for extract in &log.extract {
-            match Regex::new(&extract.pattern) {
+            match compiled(&extract.pattern) {
                 Ok(pattern) if pattern.captures_len() > 1 => rules.extracts.push((extract.name.clone(), pattern)),
                 Ok(_) => faults.push(format!("[[log.extract]] {:?}: the pattern has no group", extract.name)),
                 Err(error) => faults.push(format!("[[log.extract]] {:?}: {error}", extract.name)),
@@ -192,6 +202,12 @@ mod tests {
         assert_eq!((rules.counts.len(), rules.extracts.len(), faults.len()), (1, 0, 2));
         assert!(faults[0].starts_with("[[log.count]] \"bad\": "), "{faults:?}");
         assert_eq!(faults[1], "[[log.extract]] \"groupless\": the pattern has no group");
+    }
+
+    #[test]
+    fn a_pattern_over_its_limit_is_refused() {
+        assert!(compiled("x{1000}").is_ok());
+        assert!(compiled("(x{1000}){1000}").is_err());
     }
 
     #[test]

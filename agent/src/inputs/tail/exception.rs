@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use super::counts::compiled;
 use super::joiner::{Record, Trace};
 
 /// Characters of a type's name that are kept.
@@ -11,10 +12,13 @@ const TYPE_CHARS_MAX: usize = 120;
 
 /// A class name, with its package where there is one, and what follows it.
 static CLASS: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    let package = r"[A-Za-z_$][\w$]*[.\\]";
+    // Plain letters: tables for all of Unicode would take a megabyte.
+    let package = r"[A-Za-z_$][0-9A-Za-z_$]*[.\\]";
     // `Error` alone is a word; `java.lang.Error` and `TypeError` are classes.
-    let name = format!(r"(?:(?:{package})+(?:[A-Z][\w$]*)?|[A-Z][\w$]*)(?:Exception|Error|Throwable|Panic)");
-    Regex::new(&format!(r#"(?:^|[\s:\[("'=])({name})(?:([:\s\]),;"'\[])|$)"#)).ok()
+    let name =
+        format!(r"(?:(?:{package})+(?:[A-Z][0-9A-Za-z_$]*)?|[A-Z][0-9A-Za-z_$]*)(?:Exception|Error|Throwable|Panic)");
+    let pattern = format!(r#"(?:^|[ \t\n:\[("'=])({name})(?:([: \t\n\]),;"'\[])|$)"#);
+    compiled(&pattern).ok()
 });
 
 /// The type, where the record tells of an exception: the outermost class that it names, or
