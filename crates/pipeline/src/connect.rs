@@ -21,6 +21,8 @@ pub const RECONNECT_AFTER_MS: u64 = 115 * 60_000;
 const CONNECTION_LIFE_MS: i64 = 3 * 3_600_000;
 /// How soon an agent whose name is taken may try again.
 const NAME_TAKEN_RETRY_MS: u64 = 10_000;
+/// How soon an agent of another protocol version may try again.
+const VERSION_RETRY_MS: u64 = 60_000;
 
 /// An open connection.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,9 +97,13 @@ pub async fn find(ports: &Ports, id: &ConnectionId) -> Result<Option<Connection>
 /// An agent says hello. Answers the connection as it is from now on; `None` where it was refused
 /// and told to end.
 pub async fn hello(ports: &Ports, connection: &Connection, frame: &AgentFrame) -> Result<Option<Connection>, Fault> {
-    let AgentFrame::Hello { source, epoch, run_id, host, agent_version, counters, .. } = frame else {
+    let AgentFrame::Hello { version, source, epoch, run_id, host, agent_version, counters } = frame else {
         return Err(Fault::bad("the first frame of a connection is `hello`"));
     };
+    if *version != FROM_AGENT_PROTOCOL {
+        let text = format!("version {version} of the protocol is not spoken here, but {FROM_AGENT_PROTOCOL}");
+        return end(ports, connection, "version", text, VERSION_RETRY_MS).await.map(|()| None);
+    }
     let name = SourceName::new(source).map_err(|e| Fault::bad(format!("hello.source: {e}")))?;
     let tenant = &connection.caller.tenant;
     let now = ports.clock.now();
@@ -119,10 +125,7 @@ pub async fn hello(ports: &Ports, connection: &Connection, frame: &AgentFrame) -
             name = name.as_str(),
         );
         tracing::warn!(tenant = %tenant, source = %name, host, "two agents of one name");
-        let bye = ServerFrame::Bye { reason: "name_taken".to_owned(), text, retry_after_ms: NAME_TAKEN_RETRY_MS };
-        live::post(ports, &connection.id, &bye).await?;
-        ports.push.disconnect(&connection.id).await?;
-        return Ok(None);
+        return end(ports, connection, "name_taken", text, NAME_TAKEN_RETRY_MS).await.map(|()| None);
     }
     let connection = Connection { source: Some(name), ..connection.clone() };
     save(ports, &connection).await?;
@@ -164,17 +167,23 @@ pub async fn disconnect_key(ports: &Ports, key_id: &str) -> Result<(), Fault> {
     for item in ports.table.query_all(&Partition::Connections, "", "").await? {
         let connection: Connection = parse(&item.value, "connection")?;
         if connection.caller.key_id == key_id {
-            let bye = ServerFrame::Bye {
-                reason: "key_revoked".to_owned(),
-                text: "this key was revoked".to_owned(),
-                retry_after_ms: 0,
-            };
-            live::post(ports, &connection.id, &bye).await?;
-            ports.push.disconnect(&connection.id).await?;
+            end(ports, &connection, "key_revoked", "this key was revoked".to_owned(), 0).await?;
             disconnect(ports, &connection).await?;
         }
     }
     Ok(())
+}
+
+/// Says why, and ends the connection.
+async fn end(
+    ports: &Ports,
+    connection: &Connection,
+    reason: &str,
+    text: String,
+    retry_after_ms: u64,
+) -> Result<(), Fault> {
+    live::post(ports, &connection.id, &ServerFrame::Bye { reason: reason.to_owned(), text, retry_after_ms }).await?;
+    Ok(ports.push.disconnect(&connection.id).await?)
 }
 
 /// All leases of a tenant, by source.

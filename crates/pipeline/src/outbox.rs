@@ -23,8 +23,8 @@ use alerts::notify::{self, Alert, CLAIM_MS, Group, Reason, group_key, group_labe
 use alerts::routing::{Channel, Routing};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use ports::{
-    Condition, Delivery, Destination, Item, Key, Message, Partition, PortError, Ports, TenantId, Timestamp, Wake, Write,
-    Written, WrittenAll,
+    Condition, Delivery, Destination, Item, Key, Message, Partition, PortError, Ports, TenantId, Timestamp, Wake,
+    Write, Written, WrittenAll,
 };
 use serde::{Deserialize, Serialize};
 

@@ -19,12 +19,14 @@ pub const KEEP_REPLACED_MS: i64 = HOUR_MS + 2 * TEN_MINUTES_MS;
 /// Windows of one run, so that a run ends in time.
 pub const WINDOWS_PER_RUN_MAX: usize = 30;
 
-/// Joins the blocks of every tenant's closed windows and deletes what was replaced long ago.
+/// Joins the blocks of every tenant's closed windows and deletes what was replaced long ago. A
+/// window that fails is the run's error, and does not stop the others.
 pub async fn compact(context: &Context) -> Result<(), Fault> {
+    let mut outcome = Ok(());
     for tenant in documents::tenants(&context.ports).await? {
-        compact_tenant(context, &tenant).await?;
+        outcome = outcome.and(compact_tenant(context, &tenant).await);
     }
-    Ok(())
+    outcome
 }
 
 async fn compact_tenant(context: &Context, tenant: &TenantId) -> Result<(), Fault> {
@@ -33,14 +35,20 @@ async fn compact_tenant(context: &Context, tenant: &TenantId) -> Result<(), Faul
     let open_from = Window::around(now.plus_ms(-SETTLE_MS), TEN_MINUTES_MS).previous().start;
     let span = (Timestamp(0), open_from.plus_ms(-1));
     let fresh = manifest::level_between(ports, &context.blocks, tenant, Level::Fresh, span).await?;
+    let mut outcome = Ok(());
     for (window, fresh) in manifest::by_window(fresh).into_iter().take(WINDOWS_PER_RUN_MAX) {
-        let instant = (window.start, window.start);
-        let mut items = manifest::level_between(ports, &context.blocks, tenant, Level::Ten, instant).await?;
-        items.extend(fresh);
-        join_window(context, tenant, manifest::without_replaced(items.clone())).await?;
-        if window.end.plus_ms(KEEP_REPLACED_MS) < now {
-            sweep(context, tenant, window).await?;
-        }
+        outcome = outcome.and(compact_window(context, tenant, window, fresh).await);
+    }
+    outcome
+}
+
+async fn compact_window(context: &Context, tenant: &TenantId, window: Window, fresh: Vec<Placed>) -> Result<(), Fault> {
+    let instant = (window.start, window.start);
+    let mut items = manifest::level_between(&context.ports, &context.blocks, tenant, Level::Ten, instant).await?;
+    items.extend(fresh);
+    join_window(context, tenant, manifest::without_replaced(items)).await?;
+    if window.end.plus_ms(KEEP_REPLACED_MS) < context.ports.clock.now() {
+        sweep(context, tenant, window).await?;
     }
     Ok(())
 }

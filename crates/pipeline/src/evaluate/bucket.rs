@@ -258,7 +258,9 @@ fn has_reported(rule: &Rule, group: &Group, all: &[Series], at: Timestamp) -> bo
         if !selections.iter().any(|selection| all_match(&selection.matchers, &series.labels)) {
             continue;
         }
-        let Some(known) = Selected::from_samples(series.labels.id(), &series.samples, group.interval_ms) else { continue };
+        let Some(known) = Selected::from_samples(series.labels.id(), &series.samples, group.interval_ms) else {
+            continue;
+        };
         if known.newest > at.plus_ms(-LOOKBACK_MS) {
             any = true;
             if !known.has_reported(at) {

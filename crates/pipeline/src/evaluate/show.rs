@@ -10,8 +10,8 @@ use ports::{Item, TenantId};
 use serde_json::{Value, json};
 use wire::WatchedAlert;
 
-use super::stored::{self, GroupItem};
 use super::external;
+use super::stored::{self, GroupItem};
 use crate::Context;
 use crate::connect::parse;
 use crate::error::Fault;

@@ -10,12 +10,12 @@ use alerts::instance::{External, newest};
 use alerts::rules::{Group, Rule};
 use alerts::state::{Observation, Scope};
 use ports::{Delivered, TenantId, Timestamp};
-use series::{Labels, METRIC_NAME, Sample};
+use series::{Labels, METRIC_NAME, Sample, SourceName};
 use wire::{Batch, CheckResult, CheckState, StreamEnvelope};
 
 use super::{Place, apply, bucket, external};
 use crate::error::Fault;
-use crate::{Context, outbox};
+use crate::{Context, checks, outbox};
 
 /// The metric of check states; what the check printed is told with the alert.
 const CHECK_STATUS: &str = "check_status";
@@ -24,13 +24,17 @@ const CHECK_STATUS: &str = "check_status";
 #[derive(Default)]
 struct Seen {
     series: Vec<(Labels, Vec<Sample>)>,
-    checks: Vec<CheckResult>,
+    checks: BTreeMap<SourceName, Vec<CheckResult>>,
 }
 
 pub(super) async fn take(context: &Context, records: &[Delivered]) -> Result<(), Fault> {
     let mut outcome = Ok(());
     for (tenant, seen) in read(records) {
         outcome = outcome.and(tenant_seen(context, &tenant, &seen).await);
+        // After the alerts: what the page shows must not hold up what wakes people.
+        for (source, results) in &seen.checks {
+            outcome = outcome.and(checks::note(&context.ports, &tenant, source, results).await);
+        }
     }
     outcome
 }
@@ -73,7 +77,9 @@ fn read(records: &[Delivered]) -> BTreeMap<TenantId, Seen> {
         let Ok(decoded) = Batch::decode(bytes) else { continue };
         let seen = tenants.entry(envelope.tenant).or_default();
         seen.series.extend(decoded.batch.series.into_iter().map(|column| (column.labels, column.samples)));
-        seen.checks.extend(decoded.batch.checks);
+        if !decoded.batch.checks.is_empty() {
+            seen.checks.entry(envelope.source).or_default().extend(decoded.batch.checks);
+        }
     }
     tenants
 }
@@ -87,7 +93,8 @@ fn observe(rule: &Rule, seen: &Seen, external: &External) -> Vec<Observation> {
     let mut found = Vec::new();
     for (labels, samples) in &seen.series {
         for sample in samples {
-            let result = if labels.get(METRIC_NAME) == Some(CHECK_STATUS) { seen.check(labels, sample.at) } else { None };
+            let result =
+                if labels.get(METRIC_NAME) == Some(CHECK_STATUS) { seen.check(labels, sample.at) } else { None };
             match newest(rule, labels, *sample, external) {
                 None => break,
                 // Labels past their limits: the evaluation over storage shows the error.
@@ -110,7 +117,7 @@ impl Seen {
     /// The run that a status sample is of: the sample has the run's start, the result its end.
     fn check(&self, labels: &Labels, at: Timestamp) -> Option<&CheckResult> {
         let name = labels.get("check")?;
-        let runs = self.checks.iter().filter(|result| result.check == name && result.at >= at);
+        let runs = self.checks.values().flatten().filter(|result| result.check == name && result.at >= at);
         runs.min_by_key(|result| result.at)
     }
 }

@@ -137,12 +137,9 @@ pub async fn send_test(context: &Context, tenant: &TenantId, receiver: Option<&s
 }
 
 fn test_alert(now: Timestamp) -> Result<Alert, Fault> {
-    let labels = series::Labels::from_pairs([
-        ("alertname", "DaywatchTest"),
-        ("instance", "daywatch"),
-        ("severity", "page"),
-    ])
-    .map_err(|e| Fault::Internal(e.to_string()))?;
+    let labels =
+        series::Labels::from_pairs([("alertname", "DaywatchTest"), ("instance", "daywatch"), ("severity", "page")])
+            .map_err(|e| Fault::Internal(e.to_string()))?;
     let summary = "This is a test: no alert fires. Whoever reads it would have been told of one.";
     Ok(Alert {
         transition_id: hash(&format!("test {now}")),

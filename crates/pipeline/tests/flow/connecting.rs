@@ -104,3 +104,22 @@ async fn up_follows_the_connection() {
     bench.aggregate().await;
     assert_eq!(bench.number(r#"up{instance="web-1",job="node"}"#).await, Some(0.0));
 }
+
+#[tokio::test]
+async fn an_agent_of_another_version_is_told_so_and_keeps_its_data() {
+    let bench = Bench::new(7);
+    let caller = bench.caller(KeyKind::Agent, "agents").await;
+    let id = pipeline::ConnectionId("c".to_owned());
+    let mut outgoing = bench.embedded.connections().register(id.clone());
+    let connection = connect::connect(&bench.context.ports, id, caller, false).await.unwrap();
+    let hello = r#"{"action":"hello","version":2,"source":"web-1","epoch":"1","run_id":"r"}"#;
+    let hello = pipeline::wire::AgentFrame::from_json(hello).unwrap();
+    assert!(connect::hello(&bench.context.ports, &connection, &hello).await.unwrap().is_none());
+    match frame(&mut outgoing).await {
+        ServerFrame::Bye { reason, text, .. } => {
+            assert_eq!(reason, "version");
+            assert!(text.contains("version 2"), "{text}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
