@@ -47,3 +47,5 @@ pub use topic::{MemoryTopic, WEBHOOK_TIMEOUT, WebhookTopic};
 mod contract_tests;
 #[cfg(test)]
 mod crash_tests;
+#[cfg(test)]
+mod kill_tests;
