@@ -18,7 +18,7 @@ function tokens(text) {
 }
 
 const AGGREGATES = ["sum", "max", "count"];
-const FUNCTIONS = ["rate", "avg_over_time"];
+const FUNCTIONS = ["rate", "avg_over_time", "last_over_time"];
 const seconds = (text) => Number.parseFloat(text) * { s: 1, m: 60, h: 3600 }[text.at(-1)];
 
 export function parse(text) {
@@ -130,6 +130,7 @@ export function evaluate(node, t, all, raw) {
         const samples = raw(one, t - node.inner.rangeS, t);
         if (samples.length < (node.name === "rate" ? 2 : 1)) return [];
         const [first, last] = [samples[0], samples.at(-1)];
+        if (node.name === "last_over_time") return [{ labels: one.labels, value: last[1] }];
         const value = node.name === "rate" ? (last[1] - first[1]) / (last[0] - first[0]) : samples.reduce((sum, one) => sum + one[1], 0) / samples.length;
         return [{ labels: bare(one.labels), value }];
       });

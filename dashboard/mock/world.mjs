@@ -92,6 +92,10 @@ export class World {
     this.lostSinceS = Date.now() / 1000 - 440;
     this.all = this.sources.flatMap((one) => hostSeries(one.name, one.seed, one.busy));
     this.all.push(...graphite("web-1"));
+    const value = (check, label, unit, of) => this.all.push({ labels: { __name__: "check_value", instance: "web-1", source: "web-1", job: "check", check, label, unit }, value: of });
+    value("http", "time", "s", gauge(0.9, [[0.4, 300, 1], [0.1, 40, 0]]));
+    value("http", "size", "B", () => 5120);
+    value("load", "load1", "", gauge(0.9, [[0.35, 47, 1]]));
   }
 
   /** Whether a source had a sample at `t` seconds: one is gone, one had a hole. */

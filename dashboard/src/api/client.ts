@@ -23,9 +23,14 @@ export class ApiError extends Error {
     this.name = "ApiError";
   }
 
-  /** The key is wrong, revoked, or of a kind that may not read. */
+  /** The key is wrong or revoked; or, asked of a thing that every page needs, may not read at all. */
   get isKeyRefused(): boolean {
     return this.status === 401 || this.status === 403;
+  }
+
+  /** The key is wrong or revoked, whatever was asked for. */
+  get isKeyUnknown(): boolean {
+    return this.status === 401;
   }
 }
 

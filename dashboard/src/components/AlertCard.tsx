@@ -7,6 +7,11 @@ import { AlertBadge } from "./Badge";
 
 const SAID_ELSEWHERE = new Set(["alertname", "source", "instance", "__name__"]);
 
+/** An alert that started before this is not on a graph of the last 15 min as a whole, ms. */
+const LONG_AGO_MS = 10 * 60_000;
+/** Its graphs end this long after its start, ms. */
+const AFTER_MS = 5 * 60_000;
+
 export function AlertCard({ alert }: { alert: Alert }) {
   const { labels, annotations } = alert;
   const source = alertSource(alert);
@@ -39,6 +44,11 @@ export function AlertCard({ alert }: { alert: Alert }) {
               {name}={value}
             </span>
           ))}
+        {source !== null && Date.now() - sinceMs > LONG_AGO_MS && (
+          <a class="small" href={formatRoute("source", source, { at: String(sinceMs + AFTER_MS) })}>
+            Graphs at its start
+          </a>
+        )}
         {runbook && isWebLink(runbook) && (
           <a class="small" href={runbook} rel="noreferrer noopener" target="_blank">
             Runbook

@@ -1,8 +1,12 @@
 /** Check results, worst first; each opens to its whole output and performance data. */
+import { useMemo, useState } from "preact/hooks";
 import type { Check, PerfItem } from "../api/types";
 import { formatRoute } from "../page/route";
 import { For, Ago } from "./Ago";
+import { SPANS } from "../data/input";
+import { checkPanels } from "../panels/check";
 import { StatusBadge } from "./Badge";
+import { GraphCard } from "./GraphCard";
 
 export function CheckList({ checks, withSource }: { checks: Check[]; withSource: boolean }) {
   return (
@@ -18,8 +22,9 @@ export function CheckList({ checks, withSource }: { checks: Check[]; withSource:
 
 function CheckRow({ check, withSource }: { check: Check; withSource: boolean }) {
   const first = check.text.split("\n", 1)[0] ?? "";
+  const [open, setOpen] = useState(false);
   return (
-    <details class="check" data-check={check.check}>
+    <details class="check" data-check={check.check} onToggle={(event) => setOpen(event.currentTarget.open)}>
       <summary>
         <span>
           <StatusBadge status={check.status} />
@@ -52,8 +57,24 @@ function CheckRow({ check, withSource }: { check: Check; withSource: boolean }) 
           )}
         </p>
         {check.perfdata && check.perfdata.length > 0 && <Perfdata items={check.perfdata} />}
+        {open && <CheckGraphs check={check} />}
       </div>
     </details>
+  );
+}
+
+const HOUR = SPANS[1]!;
+
+function CheckGraphs({ check }: { check: Check }) {
+  const shape = JSON.stringify([check.source, check.check, check.perfdata?.map((item) => [item.unit, item.value === null])]);
+  const panels = useMemo(() => checkPanels(check), [shape]);
+  if (panels.length === 0) return null;
+  return (
+    <div class="graphs">
+      {panels.map((panel) => (
+        <GraphCard key={panel.id} panel={panel} span={HOUR.span} rangeLabel={HOUR.label} atMs={null} heading={false} />
+      ))}
+    </div>
   );
 }
 

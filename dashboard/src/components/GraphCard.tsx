@@ -20,11 +20,13 @@ interface Props {
   span: Span;
   rangeLabel: string;
   atMs: number | null;
+  /** Whether its title is a heading of the page. */
+  heading?: boolean;
   onRemove?: () => void;
   onEmpty?: (id: string, empty: boolean) => void;
 }
 
-export function GraphCard({ panel, span, rangeLabel, atMs, onRemove, onEmpty }: Props) {
+export function GraphCard({ panel, span, rangeLabel, atMs, heading = true, onRemove, onEmpty }: Props) {
   const { session } = usePage();
   const [host, seen] = useSeen();
   const [graph, setGraph] = useState(NOTHING);
@@ -52,9 +54,9 @@ export function GraphCard({ panel, span, rangeLabel, atMs, onRemove, onEmpty }: 
   const newest = shown.map((line) => `${line.name} ${formatValue(lastOf(line), panel.unit)}`).join(", ");
   const slots = drawn.map((line) => line.slot ?? shown.indexOf(line));
   return (
-    <section class="card graph" ref={host} aria-label={panel.title} data-panel={panel.id}>
+    <div class="card graph" role="group" ref={host} aria-label={panel.title} data-panel={panel.id}>
       <div class="graph-head">
-        <h3>{panel.title}</h3>
+        {heading ? <h3>{panel.title}</h3> : <strong class="small">{panel.title}</strong>}
         <span class="end">
           {cursorMs !== null && <span class="soft small">{span.rangeMs > 3_600_000 ? formatMoment(cursorMs) : formatClock(cursorMs)}</span>}
           {cursorMs === null && lateMs > 0 && <span class="stale">no data for {formatSpan(lateMs)}</span>}
@@ -84,7 +86,7 @@ export function GraphCard({ panel, span, rangeLabel, atMs, onRemove, onEmpty }: 
           {graph.error && <p class="small source-warning">Not refreshed: {graph.error}</p>}
         </>
       )}
-    </section>
+    </div>
   );
 }
 
@@ -97,7 +99,7 @@ function lateness(graph: Graph, now: number): number {
 
 /** True from the moment that the element was near the visible part of the page. */
 function useSeen() {
-  const host = useRef<HTMLElement>(null);
+  const host = useRef<HTMLDivElement>(null);
   const [seen, setSeen] = useState(false);
   useEffect(() => {
     const element = host.current;

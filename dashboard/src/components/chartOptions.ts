@@ -48,7 +48,7 @@ export function faded(colour: string, opacity: number): string {
 /** The value axis: from zero where that hides nothing, else around the values. */
 export function valueRange(min: number | null, max: number | null, atLeast: number | undefined): [number, number] {
   if (min === null || max === null || !Number.isFinite(min) || !Number.isFinite(max)) return [0, atLeast ?? 1];
-  if (min >= 0 && (atLeast !== undefined || min <= max * 0.75)) {
+  if (min >= 0 && (atLeast !== undefined || min === max || min <= max * 0.75)) {
     const top = max > (atLeast ?? 0) * 1.001 ? max * 1.08 : (atLeast ?? 0);
     return [0, top > 0 ? top : 1];
   }

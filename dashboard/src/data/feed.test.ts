@@ -13,9 +13,13 @@ describe("PromQL of an input", () => {
     [cpu, 'sum by (mode) (rate(node_cpu_seconds_total{source="a"}[60s]))'],
     [{ ...cpu, by: [] }, 'sum(rate(node_cpu_seconds_total{source="a"}[60s]))'],
     [{ ...cpu, by: null }, 'rate(node_cpu_seconds_total{source="a"}[60s])'],
-    [load, 'avg_over_time(node_load1{source="a"}[10s])'],
-    [{ ...load, metric: "load.load.shortterm" }, 'avg_over_time({__name__="load.load.shortterm",source="a"}[10s])'],
+    [load, 'last_over_time(node_load1{source="a"}[10s])'],
+    [{ ...load, metric: "load.load.shortterm" }, 'last_over_time({__name__="load.load.shortterm",source="a"}[10s])'],
   ])("%#", (input, expected) => expect(historyExpr(input, span)).toBe(expected));
+
+  test("long steps average", () => {
+    expect(historyExpr(load, spanOf("24h"))).toBe('avg_over_time(node_load1{source="a"}[300s])');
+  });
 
   test("the seed covers what the history leaves out, a step, and a counter's window", () => {
     expect(seedMs(cpu, span)).toBe(SETTLE_MS + 70_000);
@@ -62,4 +66,13 @@ describe("feed", () => {
     feed.add([{ labels: { __name__: "node_load1", x: "new" }, points: [[600_000, 1]] }]);
     expect(feed.lines().map((line) => line.labels.x)).toEqual(["new"]);
   });
+});
+
+test("a websocket that is dead and does not know it shows by what HTTP tells", () => {
+  const feed = new Feed(load, span);
+  feed.add([{ labels: { __name__: "node_load1" }, points: [[100_000, 1]] }]);
+  feed.setHistory([{ labels: {}, points: [[180_000, 1]] }]);
+  expect(feed.isLiveBehind()).toBe(false);
+  feed.setHistory([{ labels: {}, points: [[180_001, 1]] }]);
+  expect(feed.isLiveBehind()).toBe(true);
 });

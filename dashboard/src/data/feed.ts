@@ -10,6 +10,9 @@ import { COMMON_LABELS, seedMs, type Input, type Span } from "./input";
 /** Raw samples are kept for this long beyond what the next history will cover, ms. */
 const TAIL_SLACK_MS = 180_000;
 
+/** Live samples may lag behind the history by this and a rate's window, ms. */
+const BEHIND_MS = 20_000;
+
 /** The most live series kept for one input; beyond, new ones are left to the history. */
 export const TAILS_MAX = 2_000;
 
@@ -45,6 +48,13 @@ export class Feed {
   /** Time of the newest point, ms; 0 where there is none. */
   newestMs(): number {
     return this.history.reduce((max, one) => Math.max(max, one.points.at(-1)?.[0] ?? 0), this.newest);
+  }
+
+  /** Whether live samples lag behind the history, so that the websocket must be dead. */
+  isLiveBehind(): boolean {
+    if (this.span.stepMs > BEHIND_MS || this.newest === 0) return false;
+    const told = this.history.reduce((max, one) => Math.max(max, one.points.at(-1)?.[0] ?? 0), 0);
+    return told - this.newest > BEHIND_MS + this.span.windowMs;
   }
 
   /** The lines: history, then what live samples add to it. */

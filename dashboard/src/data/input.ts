@@ -42,10 +42,14 @@ export function inputSelector(input: Input): string {
 
 const duration = (ms: number): string => `${Math.round(ms / 1000)}s`;
 
-/** PromQL for the history. Averages over one step leave a hole where there was no sample. */
+/** Steps up to this show single samples; longer ones averages, which stand half a step too late. */
+const SINGLE_SAMPLE_STEP_MS = 20_000;
+
+/** PromQL for the history. Functions over one step leave a hole where there was no sample. */
 export function historyExpr(input: Input, span: Span): string {
   const text = inputSelector(input);
-  if (input.kind === "gauge") return `avg_over_time(${text}[${duration(span.stepMs)}])`;
+  const overStep = span.stepMs <= SINGLE_SAMPLE_STEP_MS ? "last_over_time" : "avg_over_time";
+  if (input.kind === "gauge") return `${overStep}(${text}[${duration(span.stepMs)}])`;
   const rate = `rate(${text}[${duration(span.windowMs)}])`;
   if (input.by === null) return rate;
   return input.by.length === 0 ? `sum(${rate})` : `sum by (${input.by.join(",")}) (${rate})`;

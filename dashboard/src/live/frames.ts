@@ -3,6 +3,8 @@ import type { PageFrame } from "../api/types";
 
 /** The most selectors that one subscription may carry. */
 export const SELECTORS_MAX = 20;
+/** The most subscriptions that one connection may have. */
+export const SUBSCRIPTIONS_MAX = 20;
 
 const LISTS: Record<string, string> = {
   samples: "series",

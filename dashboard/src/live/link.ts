@@ -6,7 +6,7 @@
 import { ApiError, type Client } from "../api/client";
 import type { BrowserFrame, PageFrame } from "../api/types";
 import { backoffMs } from "./backoff";
-import { parseFrame, SELECTORS_MAX, socketUrl } from "./frames";
+import { parseFrame, SELECTORS_MAX, socketUrl, SUBSCRIPTIONS_MAX } from "./frames";
 
 /** A subscription ends unless it is sent again; half of the server's patience, ms. */
 export const RENEW_MS = 30_000;
@@ -14,6 +14,10 @@ export const RENEW_MS = 30_000;
 export const PING_MS = 60_000;
 /** A connection that is not open after this long is given up, ms. */
 export const OPEN_MS_MAX = 10_000;
+/** A connection younger than this is not suspected, ms. */
+const SUSPECT_MS_MIN = 60_000;
+/** After the page was out of sight for this long, its connection is made anew, ms. */
+const ASLEEP_MS = 120_000;
 /** A connection must live this long for the next failure to count as a first one, ms. */
 const STEADY_MS = 10_000;
 
@@ -37,6 +41,7 @@ export class Link {
   private ended = false;
   private sentAtMs = 0;
   private openedAtMs = 0;
+  private hiddenAtMs = 0;
   private retry: ReturnType<typeof setTimeout> | undefined;
   private readonly renewal: ReturnType<typeof setInterval>;
 
@@ -50,14 +55,33 @@ export class Link {
     void this.connect();
   }
 
+  /** Beyond the server's limit a subscription waits for a place; its graph lives by HTTP until then. */
   subscribe(id: string, selectors: readonly string[]): void {
     const match = selectors.slice(0, SELECTORS_MAX);
     this.subscriptions.set(id, match);
-    this.send({ action: "subscribe", id, match });
+    if (this.subscriptions.size <= SUBSCRIPTIONS_MAX) this.send({ action: "subscribe", id, match });
   }
 
   unsubscribe(id: string): void {
-    if (this.subscriptions.delete(id)) this.send({ action: "unsubscribe", id });
+    const wasSent = this.active().some(([one]) => one === id);
+    if (!this.subscriptions.delete(id) || !wasSent) return;
+    this.send({ action: "unsubscribe", id });
+    const next = this.active()[SUBSCRIPTIONS_MAX - 1];
+    if (next) this.send({ action: "subscribe", id: next[0], match: next[1] });
+  }
+
+  /** The subscriptions that the server is told of: the oldest ones. */
+  private active(): [string, string[]][] {
+    return [...this.subscriptions].slice(0, SUBSCRIPTIONS_MAX);
+  }
+
+  /** Live samples lag behind what HTTP tells: the connection may be dead and not know it. */
+  suspect(): void {
+    if (this.socket === null || Date.now() - this.openedAtMs < SUSPECT_MS_MIN) return;
+    const old = this.socket;
+    this.socket = null;
+    old.close();
+    void this.connect();
   }
 
   close(): void {
@@ -70,8 +94,15 @@ export class Link {
   }
 
   /** The phone woke up or the network is back: try at once. */
-  private readonly hurry = (): void => {
-    if (this.retry === undefined || document.visibilityState === "hidden") return;
+  private readonly hurry = (event: Event): void => {
+    if (document.visibilityState === "hidden") {
+      this.hiddenAtMs = Date.now();
+      return;
+    }
+    const slept = this.hiddenAtMs > 0 && Date.now() - this.hiddenAtMs > ASLEEP_MS;
+    this.hiddenAtMs = 0;
+    if (slept || event.type === "online") this.suspect();
+    if (this.retry === undefined) return;
     clearTimeout(this.retry);
     this.retry = undefined;
     void this.connect();
@@ -105,7 +136,7 @@ export class Link {
       clearTimeout(limit);
       this.openedAtMs = Date.now();
       this.handlers.state({ kind: "open" });
-      for (const [id, match] of this.subscriptions) this.send({ action: "subscribe", id, match });
+      for (const [id, match] of this.active()) this.send({ action: "subscribe", id, match });
       this.handlers.opened(this.wasOpen);
       this.wasOpen = true;
     };
@@ -134,7 +165,7 @@ export class Link {
   }
 
   private renew(): void {
-    for (const [id, match] of this.subscriptions) this.send({ action: "subscribe", id, match });
+    for (const [id, match] of this.active()) this.send({ action: "subscribe", id, match });
     if (Date.now() - this.sentAtMs >= PING_MS) this.send({ action: "ping" });
   }
 

@@ -80,6 +80,7 @@ export class Loader {
         }),
       );
       this.error = null;
+      if (!seed && this.atMs === null && [...this.feeds.values()].some((feed) => feed.isLiveBehind())) this.session.suspectLive();
     } catch (cause) {
       this.error = cause instanceof Error ? cause.message : String(cause);
     }

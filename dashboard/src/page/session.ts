@@ -69,6 +69,11 @@ export class Session {
     };
   }
 
+  /** A graph saw by HTTP what the websocket should have brought. */
+  suspectLive(): void {
+    this.link.suspect();
+  }
+
   close(): void {
     this.ended = true;
     clearInterval(this.tick);
@@ -120,7 +125,8 @@ export class Session {
       if (!this.ended) this.store.send({ type: "loaded", area, value, atMs: Date.now() } as Event);
     } catch (cause) {
       if (this.ended) return;
-      if (cause instanceof ApiError && cause.isKeyRefused) this.refuse(cause);
+      // A key that may read sources but not, say, rules shows an error there and stays signed in.
+      if (cause instanceof ApiError && (area === "sources" ? cause.isKeyRefused : cause.isKeyUnknown)) this.refuse(cause);
       else this.store.send({ type: "failed", area, error: cause instanceof Error ? cause.message : String(cause) });
     } finally {
       this.asking.delete(area);

@@ -1,4 +1,5 @@
 /** All sources, those in need first: presence, four figures, checks, warnings. */
+import { useState } from "preact/hooks";
 import { Icon } from "../components/Icon";
 import { Meter } from "../components/Meter";
 import { Presence } from "../components/Presence";
@@ -17,8 +18,24 @@ const COLUMNS: readonly { figure: Figure; name: string; short?: string; unit: Un
   { figure: "disk", name: "Disk, fullest", short: "Disk", unit: "percent", meter: true },
 ];
 
+/** With more sources than this a filter is offered. */
+const FILTER_FROM = 8;
+
 export function SourceList({ sources, figures }: { sources: Source[]; figures: Figures }) {
   const checks = useKnown((state) => state.checks.value) ?? [];
+  const [text, setText] = useState("");
+  const shown = sortSources(sources).filter((source) => source.name.toLowerCase().includes(text.trim().toLowerCase()));
+  return (
+    <>
+      {sources.length > FILTER_FROM && (
+        <input class="field" type="search" aria-label="Filter sources" placeholder="Filter sources" value={text} onInput={(event) => setText(event.currentTarget.value)} autocomplete="off" spellcheck={false} />
+      )}
+      {shown.length === 0 ? <p class="soft">No source matches.</p> : <Rows sources={shown} figures={figures} checks={checks} />}
+    </>
+  );
+}
+
+function Rows({ sources, figures, checks }: { sources: Source[]; figures: Figures; checks: Check[] }) {
   return (
     <div class="card sources">
       <div class="source head" aria-hidden="true">
@@ -30,7 +47,7 @@ export function SourceList({ sources, figures }: { sources: Source[]; figures: F
         <span>Checks</span>
       </div>
       <ul>
-        {sortSources(sources).map((source) => (
+        {sources.map((source) => (
           <SourceRow key={source.name} source={source} figures={figures.get(source.name) ?? {}} checks={checks.filter((check) => check.source === source.name)} />
         ))}
       </ul>
