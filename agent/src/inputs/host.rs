@@ -234,6 +234,17 @@ mod tests {
         assert!(host.sheet.rejected().is_empty());
     }
 
+    /// Files of a real virtual machine (Linux 6.18). What comes from system calls is left out.
+    #[test]
+    fn a_recorded_host() {
+        let mut host = HostMetrics::new(&Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/host"));
+        let text = shown(host.collect(Timestamp(1_763_800_000_000)));
+        let own = |line: &&str| !line.starts_with("node_filesystem_") && !line.starts_with("node_uname_info");
+        let recorded: String = text.lines().filter(own).map(|line| format!("{line}\n")).collect();
+        expect_test::expect_file!["../../fixtures/host.expected"].assert_eq(&recorded);
+        assert!(text.contains("node_filesystem_readonly{device=\"/dev/vda\", fstype=\"ext4\", mountpoint=\"/\"} 0\n"));
+    }
+
     #[test]
     fn an_empty_host_is_noted_once_and_still_tells_the_time() {
         let folder = tempfile::tempdir().expect("folder");
