@@ -238,3 +238,22 @@ async fn only_what_exists_can_be_committed() {
     assert_eq!(consumer.lag_ms(Timestamp(5_000)).await, Ok(0));
     assert!(shards.consumer("c", 1).await.is_err(), "there is one shard");
 }
+
+#[tokio::test]
+async fn a_log_that_somebody_removed_goes_on_after_its_checkpoints() {
+    let (_, disk) = memory();
+    let shards = open(&disk, 1, &options(1_000_000));
+    let mut consumer = shards.consumer("c", 0).await.unwrap();
+    for n in 0..5 {
+        put(&shards, &n.to_string()).await.unwrap();
+    }
+    consumer.commit("00000000000000000005").await.unwrap();
+    drop((consumer, shards));
+    for name in log_files(&disk) {
+        disk.remove(&format!("stream/0/{name}")).unwrap();
+    }
+    let shards = open(&disk, 1, &options(1_000_000));
+    put(&shards, "new").await.unwrap();
+    let consumer = shards.consumer("c", 0).await.unwrap();
+    assert_eq!(texts(&consumer, 10).await, ["new"], "a new record must not hide behind an old checkpoint");
+}
