@@ -6,10 +6,18 @@
 //!
 //! * `boundaries`: who may depend on whom, read from `cargo metadata`; no runtime, HTTP or AWS crate
 //!   below `pipeline`. Forged edges show that it refuses.
+//! * `end_to_end`: the main job on real input, against any address: the real agent with real plugins,
+//!   collectd and a log that rotates; query, block, page, webhook, ledger.
 //! * `house`: rules on files that a compiler does not know: length, names, no skipped test, no path
 //!   of somebody's machine.
+//! * `scenarios`: `scenarios/*.txt`, samples in, states and notifications out, on a clock that stands.
+//! * `kills`: kill -9 of `serve` under load and of the agent while it buffers; the server away for a
+//!   while. Counted by queries against the senders' own ledgers.
 
 #![cfg(test)]
 
 mod boundaries;
+mod end_to_end;
 mod house;
+mod kills;
+mod scenarios;
