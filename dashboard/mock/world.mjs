@@ -149,7 +149,7 @@ export class World {
     if (this.empty) return [];
     const alert = (labels, annotations, state, minutes, value) => ({ labels, annotations, state, activeAt: new Date(nowMs - (nowMs % 60_000) - minutes * 60_000).toISOString(), value });
     const list = [
-      alert({ alertname: "CheckWarning", source: "web-1", check: "http", severity: "warning", env: "prod" }, { summary: "http on web-1 is WARNING: 1.242 s response time" }, "pending", 3, "1"),
+      alert({ alertname: "CheckWarning", source: "web-1", check: "http", severity: "warning", env: "prod" }, { summary: "http on web-1 is WARNING: 1.242 s response time", runbook: "Run the check by hand on the host; its text says what it found." }, "pending", 3, "1"),
     ];
     if (this.firing) {
       list.push(alert({ alertname: "ReplicaBehind", source: "db-1", severity: "page", env: "prod" }, { summary: "The replica of db-1 is 72 minutes behind", description: "Reads from the replica are stale. Failing over now would lose what is not replicated.", runbook_url: "https://runbooks.example.net/replica" }, "firing", 26, "4312"));

@@ -34,7 +34,12 @@ export function AlertCard({ alert }: { alert: Alert }) {
         <For sinceMs={sinceMs} />
       </span>
       {text && <p class="text">{text}</p>}
-      {more && <p class="text soft small">{more}</p>}
+      {more && <p class="text soft small"><Prose text={more} /></p>}
+      {runbook && !isWebLink(runbook) && (
+        <p class="text small">
+          <strong>What to do:</strong> <Prose text={runbook} />
+        </p>
+      )}
       <p class="tags">
         <span class="tag">value {shortValue(alert.value)}</span>
         {Object.entries(labels)
@@ -57,6 +62,12 @@ export function AlertCard({ alert }: { alert: Alert }) {
       </p>
     </li>
   );
+}
+
+/** Text whose words between backticks are code; a last backtick without a partner stays one. */
+function Prose({ text }: { text: string }) {
+  const parts = text.split(/`([^`]*)`/);
+  return <>{parts.map((part, i) => (i % 2 === 1 ? <code key={i}>{part}</code> : part))}</>;
 }
 
 /** Annotations are written by whoever writes rules; only web addresses become links. */

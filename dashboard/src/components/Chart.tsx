@@ -9,6 +9,7 @@ interface Props {
   lines: Line[];
   style: ChartStyle;
   rangeMs: number;
+  stepMs: number;
   /** The right edge, ms. */
   endMs: () => number;
   onCursor: (ms: number | null) => void;
@@ -78,7 +79,7 @@ function move(made: uPlot, [min, max]: [number, number]): void {
   made.setScale("x", { min, max });
 }
 
-function data({ lines, style }: Props): uPlot.AlignedData {
+function data({ lines, style, stepMs }: Props): uPlot.AlignedData {
   const points = lines.map((line) => line.points);
-  return (style.stacked ? stack(points) : align(points)) as uPlot.AlignedData;
+  return (style.stacked ? stack(points, stepMs) : align(points, stepMs)) as uPlot.AlignedData;
 }

@@ -77,11 +77,12 @@ export function GraphCard({ panel, span, rangeLabel, atMs, heading = true, onRem
             lines={drawn}
             style={{ unit: panel.unit, stacked: panel.stacked, atLeast: panel.atLeast, lines: drawn.length, slots }}
             rangeMs={span.rangeMs}
+            stepMs={span.stepMs}
             endMs={() => atMs ?? session.client.serverNow()}
             onCursor={setCursorMs}
             label={`Graph of ${panel.title} over ${rangeLabel}. Newest values: ${newest}.`}
           />
-          <Legend late={lateMs > 0} lines={shown} unit={panel.unit} cursorMs={cursorMs} hidden={hidden} onToggle={toggle} />
+          <Legend stepMs={span.stepMs} late={lateMs > 0} lines={shown} unit={panel.unit} cursorMs={cursorMs} hidden={hidden} onToggle={toggle} />
           {left > 0 && <p class="soft small">{left} more lines are not drawn; these {shown.length} have the greatest newest values.</p>}
           {graph.error && <p class="small source-warning">Not refreshed: {graph.error}</p>}
         </>

@@ -7,9 +7,17 @@ import { spacing, times, valueAt, GAP_FACTOR } from "./points";
 
 export type Aligned = [xs: number[], ...ys: (number | null | undefined)[][]];
 
+/**
+ * Distances up to this are no holes, ms. History and live points of one line may stand differently
+ * close, so what the history's step cannot show as a hole is none among live points either.
+ */
+export function gapLimit(points: readonly Point[], stepMs: number): number {
+  return Math.max(spacing(points), stepMs) * GAP_FACTOR;
+}
+
 /** Puts a NaN into each hole, in its middle. */
-export function withGaps(points: readonly Point[]): Point[] {
-  const limit = spacing(points) * GAP_FACTOR;
+export function withGaps(points: readonly Point[], stepMs: number): Point[] {
+  const limit = gapLimit(points, stepMs);
   const out: Point[] = [];
   points.forEach((point, i) => {
     const before = points[i - 1];
@@ -21,8 +29,8 @@ export function withGaps(points: readonly Point[]): Point[] {
   return out;
 }
 
-export function align(lines: readonly (readonly Point[])[]): Aligned {
-  const gapped = lines.map(withGaps);
+export function align(lines: readonly (readonly Point[])[], stepMs: number): Aligned {
+  const gapped = lines.map((points) => withGaps(points, stepMs));
   const xs = times(gapped);
   const ys = gapped.map((points) => {
     const byTime = new Map(points);
@@ -35,10 +43,10 @@ export function align(lines: readonly (readonly Point[])[]): Aligned {
 }
 
 /** Lines one on top of another; each list holds the sum up to and with its line. */
-export function stack(lines: readonly (readonly Point[])[]): Aligned {
-  const gapped = lines.map(withGaps);
+export function stack(lines: readonly (readonly Point[])[], stepMs: number): Aligned {
+  const gapped = lines.map((points) => withGaps(points, stepMs));
   const xs = times(gapped);
-  const limits = lines.map((points) => spacing(points) * GAP_FACTOR);
+  const limits = lines.map((points) => gapLimit(points, stepMs));
   const sums = xs.map(() => 0);
   const ys = gapped.map((points, i) =>
     xs.map((ms, at) => {
