@@ -1,20 +1,17 @@
-/** What only the mock server can be told to do: fail, go away, be empty. */
+/** What only the mock server can be told to do: fail, go away, be empty. A real server is not asked for here. */
 import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
 import { open, texts } from "./harness.mjs";
 
 let site;
 before(async () => {
-  site = await open();
+  site = await open({ mockOnly: true });
 });
 after(() => site?.close());
 
-beforeEach(() => site.mock?.set({ down: false, noSocket: false, empty: false, pager: false, tripped: false }));
+beforeEach(() => site.mock.set({ down: false, noSocket: false, empty: false, pager: false, tripped: false }));
 
-const mockTest = (name, body) =>
-  test(name, (t) => (site.mock ? body() : t.skip("skipped: a real server cannot be told to fail")));
-
-mockTest("a lost websocket is said, retried, and the gap is filled over HTTP", async () => {
+test("a lost websocket is said, retried, and the gap is filled over HTTP", async () => {
   const { page, close } = await site.visit("/source/web-2");
   await page.locator('[data-live="open"]').waitFor();
   await page.locator("[data-panel=load] [data-value]").first().waitFor();
@@ -30,7 +27,7 @@ mockTest("a lost websocket is said, retried, and the gap is filled over HTTP", a
   await close();
 });
 
-mockTest("a failing server is quoted, and the last known state stays", async () => {
+test("a failing server is quoted, and the last known state stays", async () => {
   const { page, close } = await site.visit("/");
   await page.locator('[data-source="web-1"]').waitFor();
   await site.mock.set({ down: true });
@@ -42,7 +39,7 @@ mockTest("a failing server is quoted, and the last known state stays", async () 
   await close();
 });
 
-mockTest("a graph that cannot be computed says why", async () => {
+test("a graph that cannot be computed says why", async () => {
   const { page, close } = await site.visit("/source/web-1");
   await page.route("**/api/v1/query_range*", (route) =>
     route.fulfill({ status: 422, contentType: "application/json", body: '{"status":"error","errorType":"execution","error":"the query selects more than 10000 series"}' }),
@@ -52,7 +49,7 @@ mockTest("a graph that cannot be computed says why", async () => {
   await close();
 });
 
-mockTest("without a source, the page says how to connect one", async () => {
+test("without a source, the page says how to connect one", async () => {
   await site.mock.set({ empty: true });
   const { page, complaints, close } = await site.visit("/");
   await page.getByText("daywatch keys create --kind agent").waitFor();
@@ -63,7 +60,7 @@ mockTest("without a source, the page says how to connect one", async () => {
   await close();
 });
 
-mockTest("conflicts, rejections and losses are named; the ledger adds up", async () => {
+test("conflicts, rejections and losses are named; the ledger adds up", async () => {
   const { page, close } = await site.visit("/");
   await page.getByText("an agent on host db-1-clone also calls itself db-1").waitFor();
   await page.getByText("graphite: bad value 12").waitFor();
@@ -75,7 +72,7 @@ mockTest("conflicts, rejections and losses are named; the ledger adds up", async
   await close();
 });
 
-mockTest("a picked metric is drawn, stays in the address, and can be removed", async () => {
+test("a picked metric is drawn, stays in the address, and can be removed", async () => {
   const { page, complaints, close } = await site.visit("/source/web-1");
   await page.getByRole("button", { name: "Pick metrics" }).click();
   await page.getByLabel("Filter metrics").fill("nginx rate");
@@ -92,7 +89,7 @@ mockTest("a picked metric is drawn, stays in the address, and can be removed", a
   await close();
 });
 
-mockTest("a minute in the past stands still until told otherwise", async () => {
+test("a minute in the past stands still until told otherwise", async () => {
   const { page, close } = await site.visit(`/source/web-2?at=${Date.now() - 3_600_000}`);
   await page.getByText("stand still").waitFor();
   await page.locator("[data-panel=cpu] canvas").waitFor();
@@ -101,7 +98,7 @@ mockTest("a minute in the past stands still until told otherwise", async () => {
   await close();
 });
 
-mockTest("the cursor stands at one time on all graphs", async () => {
+test("the cursor stands at one time on all graphs", async () => {
   const { page, close } = await site.visit("/source/web-2");
   await page.locator("[data-panel=cpu] canvas").waitFor();
   await page.locator("[data-panel=load] canvas").waitFor();

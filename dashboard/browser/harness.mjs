@@ -13,11 +13,12 @@ export const PATIENCE_MS = 30_000;
 
 export const SIZES = { desktop: { width: 1280, height: 860 }, phone: { width: 390, height: 844 }, narrow: { width: 320, height: 640 } };
 
-export async function open() {
+/** `mockOnly`: whatever the environment says. */
+export async function open({ mockOnly = false } = {}) {
   const path = process.env.CHROMIUM ?? "/usr/bin/chromium";
   if (!existsSync(path)) throw new Error(`no browser at ${path}: install chromium, or set CHROMIUM`);
   if (!existsSync(new URL("../dist/index.html", import.meta.url))) throw new Error("the page is not built: npm run build");
-  const given = process.env.DAYWATCH_URL;
+  const given = mockOnly ? undefined : process.env.DAYWATCH_URL;
   const mock = given ? null : await start({ stepMs: 1_000 });
   const base = (given ?? mock.url).replace(/\/*$/, "/");
   const key = given ? process.env.DAYWATCH_KEY : mock.key;

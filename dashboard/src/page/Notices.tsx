@@ -46,6 +46,7 @@ function PagerNotice() {
 
 function ConnectionNotice() {
   const connection = useKnown((state) => state.connection);
+  const failing = useKnown((state) => state.sources.error !== null);
   useNow();
   const now = Date.now();
   if (connection.lostAtMs === 0) return null;
@@ -55,8 +56,8 @@ function ConnectionNotice() {
       <strong>Connection lost, reconnecting</strong>
       {connection.text && `: ${connection.text}`}.{" "}
       {connection.kind === "lost" && waitMs > 1000 ? `Next try in ${formatSpan(waitMs)}. ` : ""}
-      {now - connection.heardAtMs < HEARD_MS
-        ? "Until then lists and graphs are asked for now and then."
+      {!failing && now - connection.heardAtMs < HEARD_MS
+        ? "Until then lists and graphs are asked for over HTTP, less often."
         : `Last update ${formatAgo(connection.heardAtMs, now)}: what you see may be out of date.`}
     </Notice>
   );
