@@ -95,6 +95,8 @@ struct Running {
     started: Instant,
     events: VecDeque<Event>,
     finished: bool,
+    /// What the log says last about a missing connection.
+    told: String,
 }
 
 impl Link {
@@ -112,6 +114,7 @@ impl Link {
             started: Instant::now(),
             events: VecDeque::new(),
             finished: false,
+            told: String::new(),
             link: self,
         };
         running.run().await;
@@ -186,14 +189,17 @@ impl Running {
 
     fn lost(&mut self, why: &str, loss: Loss) -> Event {
         let why: String = why.chars().take(SHOWN_MAX).collect();
-        match loss {
-            Loss::KeyRefused => {
-                tracing::error!(
+        // The same thing every few seconds would bury the rest of the log.
+        if std::mem::replace(&mut self.told, why.clone()) != why {
+            match loss {
+                Loss::KeyRefused => tracing::error!(
                     error = why,
-                    "the server refuses the key; check key_file. Everything is kept in the buffer"
-                );
+                    "the key is refused or cannot be read; check key_file. Everything is kept in the buffer"
+                ),
+                Loss::Other => {
+                    tracing::warn!(error = why, "no connection to the server; everything is kept in the buffer");
+                }
             }
-            Loss::Other => tracing::warn!(error = why, "no connection to the server; everything is kept in the buffer"),
         }
         self.link.figures.reconnects_total.add(1);
         self.link.status.send_modify(|status| status.last_error = why);
@@ -219,6 +225,7 @@ impl Running {
         match frame {
             ServerFrame::Welcome { version, server_time_ms, reconnect_after_ms, .. } => {
                 tracing::info!(version, "connected to the server");
+                self.told.clear();
                 Event::Welcome { reconnect_after_ms, server_time_ms: server_time_ms.ms() }
             }
             ServerFrame::Ack { epoch, ranges, rejected } => {
@@ -323,7 +330,8 @@ impl Running {
         let seq = found.as_ref().map(|(seq, _)| *seq);
         if let Some((_, bytes)) = found {
             let asked = pick.class == Class::Backlog || *self.link.stop.borrow();
-            self.send(&AgentFrame::Batch { payload: payload(bytes, asked) }).await;
+            let (epoch, payload) = (Some(pick.stretch.epoch), payload(bytes, asked));
+            self.send(&AgentFrame::Batch { payload, epoch, seq }).await;
         }
         self.replay.sent(pick, seq, self.now_ms());
     }

@@ -197,7 +197,7 @@ async fn talk(socket: TcpStream, seen: Arc<Mutex<Seen>>, mut manners: watch::Rec
                 seen.lock().unwrap().hellos.push(frame);
                 answers.extend(greeting(&now));
             }
-            AgentFrame::Batch { payload } => {
+            AgentFrame::Batch { payload, .. } => {
                 let decoded = Batch::from_payload(&payload).unwrap();
                 assert!(decoded.rejected.is_empty(), "{:?}", decoded.rejected);
                 unacked.push((decoded.batch.epoch, decoded.batch.seq));

@@ -13,6 +13,7 @@
 //! is the lease on a bucket: the slower one reads again and finds nothing left to do.
 
 mod bucket;
+mod removed;
 mod rule_files;
 mod show;
 mod stored;
@@ -21,6 +22,7 @@ mod stream;
 use alerts::instance::External;
 use alerts::rules::{Group, Rule};
 use alerts::state::{Observation, RuleName, Scope, Timing, step};
+use bucket::Look;
 use ports::PortError;
 
 pub use rule_files::{RULE_FILES_CACHED_MAX, RuleCache};
@@ -41,7 +43,7 @@ pub async fn stream(context: &Context, records: &[Delivered]) -> Result<(), Faul
 
 /// A tenant's manifest has grown.
 pub async fn changes(context: &Context, tenant: &TenantId) -> Result<(), Fault> {
-    let evaluated = bucket::all_groups(context, tenant).await;
+    let evaluated = bucket::all_groups(context, tenant, Look::Early).await;
     let sent = outbox::dispatch(context, tenant).await;
     evaluated.and(sent)
 }
@@ -60,7 +62,9 @@ pub async fn wake(context: &Context, wake: &Wake) -> Result<(), Fault> {
 pub async fn tick(context: &Context) -> Result<(), Fault> {
     let mut outcome = Ok(());
     for tenant in documents::tenants(&context.ports).await? {
-        outcome = outcome.and(changes(context, &tenant).await);
+        outcome = outcome.and(bucket::all_groups(context, &tenant, Look::Chain).await);
+        outcome = outcome.and(removed::resolve(context, &tenant).await);
+        outcome = outcome.and(outbox::dispatch(context, &tenant).await);
     }
     outcome
 }

@@ -42,8 +42,14 @@ pub struct Pushed {
     pub rejected: Vec<Rejection>,
 }
 
-/// One batch of a connection that has said hello.
-pub async fn batch(context: &Context, connection: &Connection, payload: &str) -> Result<(), Fault> {
+/// One batch of a connection that has said hello. `name` is what the frame says of it beside the
+/// payload: a batch that cannot be read is kept aside under it, counted and acknowledged.
+pub async fn batch(
+    context: &Context,
+    connection: &Connection,
+    payload: &str,
+    name: Option<(Epoch, u64)>,
+) -> Result<(), Fault> {
     let ports = &context.ports;
     let Some(source) = &connection.source else {
         return refuse(ports, connection, "no_hello", "say hello before the first batch").await;
@@ -52,8 +58,13 @@ pub async fn batch(context: &Context, connection: &Connection, payload: &str) ->
     let (decoded, bytes) = match decoded {
         Ok(decoded) => decoded,
         Err(error) => {
-            quarantine(ports, connection, payload.as_bytes(), error.reason()).await?;
+            crate::aggregate::quarantine(ports, &connection.caller.tenant, payload.as_bytes(), error.reason()).await?;
             note_rejected(context, connection, source, error.reason(), &error.to_string()).await?;
+            if let Some((epoch, seq)) = name {
+                let ranges = vec![SeqRange { from: seq, to: seq }];
+                let rejected = vec![rejection(error.reason(), &error.to_string())];
+                live::post(ports, &connection.id, &ServerFrame::Ack { epoch, ranges, rejected }).await?;
+            }
             return refuse(ports, connection, error.reason(), &error.to_string()).await;
         }
     };
@@ -107,6 +118,10 @@ pub async fn bad_frame(context: &Context, connection: &Connection, reason: &str,
     refuse(&context.ports, connection, reason, text).await
 }
 
+fn rejection(reason: &str, first: &str) -> Rejection {
+    Rejection { reason: reason.to_owned(), count: 1, first: first.to_owned() }
+}
+
 async fn refuse(ports: &Ports, connection: &Connection, reason: &str, text: &str) -> Result<(), Fault> {
     let frame = ServerFrame::Error { reason: reason.to_owned(), text: text.to_owned() };
     live::post(ports, &connection.id, &frame).await?;
@@ -121,15 +136,11 @@ async fn note_rejected(
     reason: &str,
     first: &str,
 ) -> Result<(), Fault> {
-    let rejection = Rejection { reason: reason.to_owned(), count: 1, first: first.to_owned() };
+    let rejection = rejection(reason, first);
     let tenant = &connection.caller.tenant;
     let pushed = PushedBatch::new(context, source.clone(), Vec::new(), vec![rejection]);
     let record = StreamRecord { lane: Lane::of_source(tenant, source), data: pushed.envelope(tenant) };
     put(&context.ports, vec![record]).await
-}
-
-async fn quarantine(ports: &Ports, connection: &Connection, bytes: &[u8], reason: &'static str) -> Result<(), Fault> {
-    crate::aggregate::quarantine(ports, &connection.caller.tenant, bytes, reason).await
 }
 
 /// `POST /graphite`: plaintext lines. No label is added; the key's name is the source.

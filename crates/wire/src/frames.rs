@@ -85,6 +85,13 @@ pub enum AgentFrame {
     Batch {
         /// base64(zstd(batch)).
         payload: String,
+        /// The batch's name, so that one whose payload cannot be read can be kept aside and
+        /// acknowledged instead of coming for ever.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        epoch: Option<Epoch>,
+        /// Its place in the epoch.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        seq: Option<u64>,
     },
     /// The last frame of a planned end.
     Bye {

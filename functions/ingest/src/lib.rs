@@ -46,7 +46,7 @@ async fn answer(context: &Context, request: &Request) -> Result<Response, Fault>
 /// A frame whose action is `batch`.
 pub async fn message(context: &Context, connection: &Connection, frame: &AgentFrame) -> Result<(), Fault> {
     match frame {
-        AgentFrame::Batch { payload } => ingest::batch(context, connection, payload).await,
+        AgentFrame::Batch { payload, epoch, seq } => ingest::batch(context, connection, payload, epoch.zip(*seq)).await,
         _ => Err(Fault::bad("this is no batch")),
     }
 }

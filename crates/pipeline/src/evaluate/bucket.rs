@@ -20,11 +20,21 @@ use super::{Place, WAKE_GROUP, apply, external};
 use crate::error::Fault;
 use crate::{Context, ingest, progress, read};
 
+/// Why a group is looked at. Its wake-ups are a chain, each asking for the next one: what only
+/// looks whether a bucket can close earlier asks for none, except after closing one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Look {
+    /// The manifest has grown.
+    Early,
+    /// It was woken, or the tick repairs a chain that may be lost.
+    Chain,
+}
+
 /// All groups of a tenant. One that fails does not stop the others; the first failure is told.
-pub(super) async fn all_groups(context: &Context, tenant: &TenantId) -> Result<(), Fault> {
+pub(super) async fn all_groups(context: &Context, tenant: &TenantId, look: Look) -> Result<(), Fault> {
     let mut outcome = Ok(());
     for group in context.rules.groups(&context.ports, tenant).await? {
-        outcome = outcome.and(evaluate(context, tenant, &group).await);
+        outcome = outcome.and(evaluate(context, tenant, &group, look).await);
     }
     outcome
 }
@@ -33,7 +43,7 @@ pub(super) async fn all_groups(context: &Context, tenant: &TenantId) -> Result<(
 pub(super) async fn one_group(context: &Context, tenant: &TenantId, id: &str) -> Result<(), Fault> {
     let groups = context.rules.groups(&context.ports, tenant).await?;
     match groups.iter().find(|group| group.id() == id) {
-        Some(group) => evaluate(context, tenant, group).await,
+        Some(group) => evaluate(context, tenant, group, Look::Chain).await,
         None => Ok(()),
     }
 }
@@ -54,7 +64,7 @@ async fn wake_at(context: &Context, tenant: &TenantId, group: &Group, at: Timest
 }
 
 /// Due? → closed? → evaluate → save how far it is, bucket by bucket; then the next wake-up.
-async fn evaluate(context: &Context, tenant: &TenantId, group: &Group) -> Result<(), Fault> {
+async fn evaluate(context: &Context, tenant: &TenantId, group: &Group, look: Look) -> Result<(), Fault> {
     let now = context.ports.clock.now();
     let mut known = stored::group(&context.ports, tenant, group).await?;
     let mut last = known.value.last;
@@ -81,6 +91,7 @@ async fn evaluate(context: &Context, tenant: &TenantId, group: &Group) -> Result
             selected: &refreshed(&known.value.selected, &all, group),
         };
         let complete = match closing(&bucket) {
+            Closing::Open { .. } if look == Look::Early && *end == ends[0] => return Ok(()),
             Closing::Open { ask_again_at } => {
                 let at = ask_again_at.plus_ms(group.query_offset_ms).max(now.plus_ms(1));
                 return wake_at(context, tenant, group, at).await;
@@ -113,6 +124,9 @@ async fn evaluate(context: &Context, tenant: &TenantId, group: &Group) -> Result
             // Somebody else owns this bucket and goes on from it.
             return Ok(());
         }
+    }
+    if ends.is_empty() && look == Look::Early {
+        return Ok(());
     }
     wake_next(context, tenant, group, now).await
 }

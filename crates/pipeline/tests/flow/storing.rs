@@ -32,7 +32,7 @@ async fn a_batch_is_acknowledged_and_counts_once_however_often_it_is_delivered()
     for seq in 1..=3 {
         let samples = [(now - 2_000 + seq as i64 * 10, 1.0), (now - 1_000 + seq as i64 * 10, 2.0)];
         let payload = batch("web-1", seq, "m", &samples).to_payload();
-        ingest::batch(&bench.context, &connection, &payload).await.unwrap();
+        ingest::batch(&bench.context, &connection, &payload, None).await.unwrap();
         match frame(&mut outgoing).await {
             ServerFrame::Ack { ranges, rejected, .. } => {
                 assert_eq!((ranges[0].from, ranges[0].to), (seq, seq));
@@ -44,7 +44,7 @@ async fn a_batch_is_acknowledged_and_counts_once_however_often_it_is_delivered()
     // The agent lost an ack and sends the second batch again.
     let samples = [(now - 2_000 + 20, 1.0), (now - 1_000 + 20, 2.0)];
     let again = batch("web-1", 2, "m", &samples).to_payload();
-    ingest::batch(&bench.context, &connection, &again).await.unwrap();
+    ingest::batch(&bench.context, &connection, &again, None).await.unwrap();
     // The stream delivers everything twice, the second time record by record.
     for shard in bench.delivered().await {
         aggregate::stream(&bench.context, &shard).await.unwrap();
@@ -68,7 +68,7 @@ async fn samples_outside_of_the_kept_time_are_refused_by_name_and_their_neighbou
     let oldest = now - bench.context.settings.raw_retention_ms;
     let newest = now + ingest::AHEAD_MS_MAX;
     let samples = [(oldest - 1, 1.0), (oldest, 2.0), (now, 3.0), (newest, 4.0), (newest + 1, 5.0)];
-    ingest::batch(&bench.context, &connection, &batch("web-1", 1, "m", &samples).to_payload()).await.unwrap();
+    ingest::batch(&bench.context, &connection, &batch("web-1", 1, "m", &samples).to_payload(), None).await.unwrap();
     let ServerFrame::Ack { rejected, .. } = frame(&mut outgoing).await else { panic!("no ack") };
     let reasons: Vec<(&str, u64)> = rejected.iter().map(|r| (r.reason.as_str(), r.count)).collect();
     assert_eq!(reasons, [("too_far_ahead", 1), ("too_old", 1)]);
@@ -88,7 +88,7 @@ async fn a_backlog_that_is_hours_old_is_found_beside_fresh_samples() {
     let now = bench.now().ms();
     let hour = 3_600_000;
     let payload = batch("web-1", 1, "m", &[(now - 5 * hour, 1.0), (now - 4 * hour, 2.0), (now, 3.0)]).to_payload();
-    ingest::batch(&bench.context, &connection, &payload).await.unwrap();
+    ingest::batch(&bench.context, &connection, &payload, None).await.unwrap();
     bench.aggregate().await;
     assert_eq!(bench.number("count_over_time(m[6h])").await, Some(3.0));
     assert_eq!(bench.number("m offset 4h").await, Some(2.0));
@@ -107,4 +107,26 @@ async fn passive_checks_are_samples_and_a_bad_one_is_named() {
     assert!(pushed.rejected[0].first.starts_with("[1]: status"), "{:?}", pushed.rejected);
     bench.aggregate().await;
     assert_eq!(bench.number(r#"check_status{check="backup",source="cron"}"#).await, Some(2.0));
+}
+
+#[tokio::test]
+async fn a_batch_that_cannot_be_read_is_kept_aside_and_acknowledged_so_that_it_does_not_come_for_ever() {
+    let bench = Bench::new(6);
+    let (connection, mut outgoing) = bench.agent("web-1", "run").await;
+    frame(&mut outgoing).await;
+    let name = Some((series::Epoch(1), 9));
+    ingest::batch(&bench.context, &connection, "no base64!", name).await.unwrap();
+    match frame(&mut outgoing).await {
+        ServerFrame::Ack { ranges, rejected, .. } => {
+            assert_eq!((ranges[0].from, ranges[0].to), (9, 9));
+            assert_eq!(rejected[0].reason, "batch_not_base64");
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(matches!(frame(&mut outgoing).await, ServerFrame::Error { .. }));
+    bench.aggregate().await;
+    let sources = sources::all(&bench.context, &TenantId::default()).await.unwrap();
+    assert_eq!(sources[0].counters.rejected.get("batch_not_base64"), Some(&1));
+    let aside = ports::Partition::Quarantine(TenantId::default());
+    assert_eq!(bench.context.ports.table.query_all(&aside, "", "").await.unwrap().len(), 1);
 }

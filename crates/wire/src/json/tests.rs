@@ -45,8 +45,8 @@ fn agent_frames() {
     );
     check!(
         AgentFrame,
-        AgentFrame::Batch { payload: "KLUv/Q==".to_owned() },
-        expect![[r#"{"action":"batch","payload":"KLUv/Q=="}"#]]
+        AgentFrame::Batch { payload: "KLUv/Q==".to_owned(), epoch: Some(Epoch(1)), seq: Some(7) },
+        expect![[r#"{"action":"batch","payload":"KLUv/Q==","epoch":"0000000000000001","seq":7}"#]]
     );
     check!(
         AgentFrame,
@@ -235,12 +235,14 @@ fn a_bad_frame_is_answered() {
 #[test]
 fn a_frame_at_the_limit_and_one_past_it() {
     let frame = |bytes: usize| {
-        let empty = AgentFrame::Batch { payload: String::new() }.to_json().len();
-        AgentFrame::from_json(&AgentFrame::Batch { payload: "A".repeat(bytes - empty) }.to_json())
+        let empty = AgentFrame::Batch { payload: String::new(), epoch: None, seq: None }.to_json().len();
+        AgentFrame::from_json(
+            &AgentFrame::Batch { payload: "A".repeat(bytes - empty), epoch: None, seq: None }.to_json(),
+        )
     };
     assert!(frame(FRAME_BYTES_MAX).is_ok());
     assert_eq!(frame(FRAME_BYTES_MAX + 1), Err(FrameError::TooLarge { bytes: FRAME_BYTES_MAX + 1 }));
     // The longest payload leaves room for the frame around it.
-    let longest = AgentFrame::Batch { payload: "A".repeat(crate::PAYLOAD_BYTES_MAX) };
+    let longest = AgentFrame::Batch { payload: "A".repeat(crate::PAYLOAD_BYTES_MAX), epoch: None, seq: None };
     assert!(AgentFrame::from_json(&longest.to_json()).is_ok());
 }
