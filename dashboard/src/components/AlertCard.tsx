@@ -1,5 +1,6 @@
 /** One alert: what, where, since when, what its rule says about it. */
 import type { Alert } from "../api/types";
+import { formatValue } from "../format/units";
 import { formatRoute } from "../page/route";
 import { alertSource } from "../store/derive";
 import { For } from "./Ago";
@@ -77,5 +78,6 @@ export function isWebLink(text: string): boolean {
 
 function shortValue(text: string): string {
   const value = Number(text);
-  return Number.isFinite(value) ? String(Number(value.toPrecision(5))) : text;
+  if (!Number.isFinite(value)) return text;
+  return Math.abs(value) < 100_000 ? String(Number(value.toPrecision(5))) : formatValue(value, "plain");
 }

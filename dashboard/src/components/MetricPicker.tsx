@@ -1,7 +1,8 @@
 /** The list of metrics with a filter. */
-import { useEffect, useMemo, useState } from "preact/hooks";
+import { useMemo, useState } from "preact/hooks";
 import { selector } from "../api/prom";
 import type { Span } from "../data/input";
+import { useAsked, type Asked } from "../page/asked";
 import { usePage } from "../page/context";
 import { compare } from "../store/derive";
 
@@ -23,7 +24,7 @@ interface Metric {
 
 export function MetricPicker({ matchers, picked, full, span, onToggle }: Props) {
   const [filter, setFilter] = useState("");
-  const { metrics, error } = useMetrics(matchers, span);
+  const { value: metrics, error } = useMetrics(matchers, span);
   const words = filter.toLowerCase().split(/\s+/).filter((word) => word !== "");
   const found = useMemo(
     () => (metrics ?? []).filter(({ name }) => words.every((word) => name.toLowerCase().includes(word))),
@@ -60,29 +61,15 @@ export function MetricPicker({ matchers, picked, full, span, onToggle }: Props) 
   );
 }
 
-function useMetrics(matchers: string[], span: Span): { metrics: Metric[] | null; error: string | null } {
+function useMetrics(matchers: string[], span: Span): Asked<Metric[]> {
   const { session } = usePage();
-  const [metrics, setMetrics] = useState<Metric[] | null>(null);
-  const [error, setError] = useState<string | null>(null);
-  useEffect(() => {
-    let ended = false;
+  return useAsked(async () => {
     const now = session.client.serverNow();
     const match = selector(null, matchers.length > 0 ? matchers : ['__name__!=""']);
-    session.client
-      .series(match, now - span.rangeMs, now)
-      .then((series) => {
-        if (ended) return;
-        const counts = new Map<string, number>();
-        for (const { __name__: name = "" } of series) counts.set(name, (counts.get(name) ?? 0) + 1);
-        setMetrics([...counts].map(([name, n]) => ({ name, series: n })).sort((a, b) => compare(a.name, b.name)));
-        setError(null);
-      })
-      .catch((cause: unknown) => {
-        if (!ended) setError(cause instanceof Error ? cause.message : String(cause));
-      });
-    return () => {
-      ended = true;
-    };
+    const counts = new Map<string, number>();
+    for (const { __name__: name = "" } of await session.client.series(match, now - span.rangeMs, now)) {
+      counts.set(name, (counts.get(name) ?? 0) + 1);
+    }
+    return [...counts].map(([name, n]) => ({ name, series: n })).sort((a, b) => compare(a.name, b.name));
   }, [session, matchers, span]);
-  return { metrics, error };
 }

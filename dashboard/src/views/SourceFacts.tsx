@@ -1,9 +1,9 @@
 /** What kind of machine a source is, from its metrics. */
-import { useEffect, useState } from "preact/hooks";
 import { equals, selector } from "../api/prom";
 import type { Labels, Source } from "../api/types";
 import { formatSpan } from "../format/time";
 import { formatValue } from "../format/units";
+import { useAsked } from "../page/asked";
 import { useNow, usePage } from "../page/context";
 
 interface Facts {
@@ -16,30 +16,18 @@ interface Facts {
 export function SourceFacts({ source }: { source: Source }) {
   const { name } = source;
   const { session } = usePage();
-  const [facts, setFacts] = useState<Facts | null>(null);
-  const [error, setError] = useState<string | null>(null);
   const now = useNow(30_000);
-  useEffect(() => {
-    let ended = false;
+  const { value: facts, error } = useAsked(async (): Promise<Facts> => {
     const of = [equals("source", name)];
     const ask = (expr: string) => session.client.instant(expr, session.client.serverNow());
-    Promise.all([
+    const [uname, boot, memory, cpus] = await Promise.all([
       ask(selector("node_uname_info", of)),
       ask(selector("node_boot_time_seconds", of)),
       ask(selector("node_memory_MemTotal_bytes", of)),
       ask(`count by (source) (${selector("node_cpu_seconds_total", [...of, 'mode="idle"'])})`),
-    ])
-      .then(([uname, boot, memory, cpus]) => {
-        if (ended) return;
-        const value = (one: typeof boot): number | null => one[0]?.points.at(-1)?.[1] ?? null;
-        setFacts({ uname: uname[0]?.labels ?? null, bootS: value(boot), memoryBytes: value(memory), cpus: value(cpus) });
-      })
-      .catch((cause: unknown) => {
-        if (!ended) setError(cause instanceof Error ? cause.message : String(cause));
-      });
-    return () => {
-      ended = true;
-    };
+    ]);
+    const value = (one: typeof boot): number | null => one[0]?.points.at(-1)?.[1] ?? null;
+    return { uname: uname[0]?.labels ?? null, bootS: value(boot), memoryBytes: value(memory), cpus: value(cpus) };
   }, [session, name]);
   if (error !== null) return <p class="source-facts">Facts about the host could not be read: {error}</p>;
   const system = facts?.uname ? [facts.uname.sysname, facts.uname.release, facts.uname.machine].filter(Boolean).join(" ") : "";
