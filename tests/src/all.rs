@@ -4,20 +4,30 @@
 //! is left out in silence. Ports are chosen by the system, and waiting is for a condition with a
 //! deadline. Find your way:
 //!
+//! * `bad_input`: wrong keys, bad frames, lines, documents and configurations: what they are told,
+//!   where it is counted, and that their neighbours go through.
 //! * `boundaries`: who may depend on whom, read from `cargo metadata`; no runtime, HTTP or AWS crate
 //!   below `pipeline`. Forged edges show that it refuses.
 //! * `end_to_end`: the main job on real input, against any address: the real agent with real plugins,
 //!   collectd and a log that rotates; query, block, page, webhook, ledger.
+//! * `hostile_plugins`: plugins that hang, flood, fork or are missing, on the real agent.
 //! * `house`: rules on files that a compiler does not know: length, names, no skipped test, no path
 //!   of somebody's machine.
-//! * `scenarios`: `scenarios/*.txt`, samples in, states and notifications out, on a clock that stands.
 //! * `kills`: kill -9 of `serve` under load and of the agent while it buffers; the server away for a
 //!   while. Counted by queries against the senders' own ledgers.
+//! * `power_cuts`: what was not synced is dropped, in one process on a disk in memory; the store of
+//!   blocks fails for a quarter of an hour.
+//! * `scenarios`: `scenarios/*.txt`, samples in, states and notifications out, on a clock that stands.
+//! * `two_agents`: two agents of one name.
 
 #![cfg(test)]
 
+mod bad_input;
 mod boundaries;
 mod end_to_end;
+mod hostile_plugins;
 mod house;
 mod kills;
+mod power_cuts;
 mod scenarios;
+mod two_agents;

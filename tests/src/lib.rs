@@ -1,0 +1,26 @@
+//! What the tests of several processes stand on: the real programs as child processes, a client, a
+//! browser's websocket, an agent's websocket, a receiver of webhooks. The measuring tools in
+//! `examples/` stand on it too.
+//!
+//! Everything here panics where something is not as it must be: its callers are tests. It must not
+//! know what a test is about, nor reach into a server but by its doors.
+#![expect(clippy::panic, clippy::unwrap_used, reason = "only tests and measuring tools use this")]
+
+pub mod agent;
+pub mod agent_socket;
+pub mod page;
+pub mod place;
+pub mod process;
+pub mod programs;
+pub mod receiver;
+pub mod server;
+pub mod wait;
+
+pub use agent::Agent;
+pub use agent_socket::AgentSocket;
+pub use page::Page;
+pub use place::Place;
+pub use process::Process;
+pub use receiver::Receiver;
+pub use server::Server;
+pub use wait::{PATIENCE, until, until_in};
