@@ -3,6 +3,7 @@
 //! The same handlers as on AWS; this module does what API Gateway, the event source mappings and
 //! EventBridge do there.
 
+mod graphite;
 mod loops;
 mod metrics;
 mod socket;
@@ -47,6 +48,9 @@ pub(crate) struct ServeArgs {
     /// Routing file, Alertmanager's format.
     #[arg(long)]
     alertmanager: Option<PathBuf>,
+    /// Address for Graphite's plaintext lines, TCP and UDP; off by default.
+    #[arg(long)]
+    graphite: Option<SocketAddr>,
     /// The address under which people open the page, for links in notifications.
     #[arg(long)]
     external_url: Option<String>,
@@ -212,7 +216,7 @@ pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     fault(connect::forget_all(&house.context.ports).await)?;
 
     let url_file = args.data.join("url");
-    let loops = loops::start(&house).await?;
+    let loops = loops::start(&house, args.graphite).await?;
     let web = tokio::spawn(web::serve(listener, house.clone(), house.stopping()));
     std::fs::write(&url_file, format!("{base}\n")).with_context(|| format!("cannot write {}", url_file.display()))?;
     tracing::info!(url = base, data = %args.data.display(), "Daywatch serves");

@@ -4,6 +4,7 @@
 //! A batch is committed only when its function said yes; else it is given again, after a pause.
 //! An error is counted and shown in `/metrics` as well as logged.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use pipeline::{Delivered, Fault, documents};
 use tokio::sync::{Mutex, watch};
 use tokio::task::{JoinError, JoinSet};
 
-use super::House;
+use super::{House, graphite};
 
 /// Records of one batch.
 const BATCH_RECORDS_MAX: usize = 10_000;
@@ -64,7 +65,7 @@ fn reason(error: JoinError) -> String {
 }
 
 /// Starts them all.
-pub(super) async fn start(house: &Arc<House>) -> anyhow::Result<Loops> {
+pub(super) async fn start(house: &Arc<House>, graphite: Option<SocketAddr>) -> anyhow::Result<Loops> {
     let mut tasks = JoinSet::new();
     let broadcaster = Arc::new(Mutex::new(Broadcaster::default()));
     let shards = house.embedded.shards();
@@ -81,6 +82,9 @@ pub(super) async fn start(house: &Arc<House>) -> anyhow::Result<Loops> {
     for (name, every) in [("pulse", PULSE_EVERY), ("presence", PRESENCE_EVERY), ("tick", TICK_EVERY)] {
         tasks.spawn(tick_loop(house.clone(), name, every));
     }
+    if let Some(address) = graphite {
+        graphite::start(house, address, &mut tasks).await?;
+    }
     Ok(Loops { tasks: Mutex::new(tasks), stopping: house.stopping() })
 }
 
@@ -96,7 +100,7 @@ fn backoff(failures: u32) -> Duration {
 
 impl House {
     /// Counts and logs a function's failure.
-    fn failed(&self, function: &'static str, error: &dyn std::fmt::Display) {
+    pub(super) fn failed(&self, function: &'static str, error: &dyn std::fmt::Display) {
         self.failures.count(function);
         tracing::error!(function, "{error}; it will be tried again");
     }

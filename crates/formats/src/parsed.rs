@@ -25,6 +25,15 @@ pub struct Parsed {
 }
 
 impl Parsed {
+    /// Takes over all of another one; its rejections keep the lines of their own input.
+    pub fn append(&mut self, other: Self) {
+        self.samples.extend(other.samples);
+        self.rejected.append(other.rejected);
+        for (name, count) in other.notes {
+            *self.notes.entry(name).or_default() += count;
+        }
+    }
+
     /// Counts one more note.
     pub fn note(&mut self, name: &'static str) {
         *self.notes.entry(name).or_default() += 1;
@@ -91,6 +100,18 @@ impl Rejects {
         }
     }
 
+    /// Takes over all of another one, within the same limit.
+    pub fn append(&mut self, other: Self) {
+        for reject in other.shown {
+            if !self.by_reason.contains_key(reject.reason) || self.shown.len() < REJECTS_SHOWN_MAX {
+                self.shown.push(reject);
+            }
+        }
+        for (reason, count) in other.by_reason {
+            *self.by_reason.entry(reason).or_default() += count;
+        }
+    }
+
     /// The ones kept in full, in the input's order.
     pub fn iter(&self) -> std::slice::Iter<'_, Reject> {
         self.shown.iter()
@@ -147,6 +168,23 @@ mod tests {
 
         rejects.push(Reject::new("another", 1, 1, b"x"));
         assert_eq!(rejects.iter().last().map(|r| r.reason), Some("another"), "each reason has an example");
+    }
+
+    #[test]
+    fn two_outcomes_become_one_and_nothing_is_lost() {
+        let mut one = Parsed::default();
+        one.rejected.push(Reject::new("a", 1, 1, b"x"));
+        one.note("n");
+        let mut other = Parsed::default();
+        for line in 0..=REJECTS_SHOWN_MAX as u64 {
+            other.rejected.push(Reject::new("b", line, 1, b"y"));
+        }
+        other.note("n");
+        one.append(other);
+        assert_eq!(one.rejected.iter().len(), REJECTS_SHOWN_MAX);
+        assert_eq!(one.rejected.count(), REJECTS_SHOWN_MAX as u64 + 2);
+        assert!(one.rejected.iter().any(|reject| reject.reason == "b"));
+        assert_eq!(one.notes.get("n"), Some(&2));
     }
 
     #[test]

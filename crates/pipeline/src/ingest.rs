@@ -149,7 +149,11 @@ pub async fn graphite(context: &Context, caller: &Caller, request: &Request) -> 
     if request.body.len() > BODY_BYTES_MAX {
         return Err(Fault::TooLarge { bytes: request.body.len(), max: BODY_BYTES_MAX });
     }
-    let parsed = formats::graphite::parse_body(&request.body, context.ports.clock.now());
+    parsed(context, caller, formats::graphite::parse_body(&request.body, context.ports.clock.now())).await
+}
+
+/// What a parser of any format understood and refused.
+pub async fn parsed(context: &Context, caller: &Caller, parsed: formats::Parsed) -> Result<Pushed, Fault> {
     let rejected = parsed.rejected.by_reason().iter().map(|(reason, count)| Rejection {
         reason: (*reason).to_owned(),
         count: *count,
