@@ -35,6 +35,10 @@ use watch::Watch;
 /// Changes within this time are read together.
 const GATHER: Duration = Duration::from_millis(300);
 
+/// Pause between two turns of reading while there is more: a flood of lines does not take a
+/// whole core.
+const TURN_PAUSE: Duration = Duration::from_millis(50);
+
 /// The tail of one `[[log]]` section.
 pub(super) fn listener(log: &Log, data_dir: &Path, intake: &Intake) -> Listener {
     let first = log.paths.first().cloned().unwrap_or_default();
@@ -99,6 +103,7 @@ async fn follow_for_ever(log: &Log, checkpoint_path: PathBuf, intake: &Intake) {
                 save(checkpoint, &checkpoint_path).await;
             }
             scan = false;
+            tokio::time::sleep(TURN_PAUSE).await;
             continue;
         }
         // A clock that was set back does not make a report wait for longer than an interval.

@@ -22,6 +22,8 @@ use crate::inputs::sheet::Sheet;
 
 /// Files that one section follows at a time.
 pub(super) const FILES_MAX: usize = 256;
+/// Paths that one pattern may find; what is beyond is not looked at.
+pub(super) const PATHS_MAX: usize = 10_000;
 /// Files whose counters are kept although they are not followed any more.
 pub(super) const COUNTED_FILES_MAX: usize = 1_000;
 /// A file without a path to it is let go when nothing came for this long, ms. Until then its
@@ -98,7 +100,11 @@ impl Follower {
                 }
             };
             let begins_at_end = !self.scanned && self.new_patterns.contains(&pattern);
-            for path in paths.flatten() {
+            for (number, path) in paths.flatten().enumerate() {
+                if number >= PATHS_MAX {
+                    self.note(&pattern, format!("pattern {pattern:?} finds more than {PATHS_MAX} paths"));
+                    break;
+                }
                 self.meet(&path, begins_at_end, &mut found);
             }
         }

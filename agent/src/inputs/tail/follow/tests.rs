@@ -191,6 +191,20 @@ fn files_at_the_limit_and_one_past_it() {
 }
 
 #[test]
+fn paths_at_the_limit_and_one_past_it() {
+    let logs = Logs::new();
+    for number in 0..PATHS_MAX {
+        std::fs::create_dir(logs.path(&format!("{number:05}"))).expect("made");
+    }
+    let mut follower = logs.follower("*", None);
+    follower.scan(NOW);
+    assert!(follower.take_notes().is_empty());
+    std::fs::create_dir(logs.path("x")).expect("made");
+    follower.scan(NOW);
+    assert_eq!(follower.take_notes().len(), 1);
+}
+
+#[test]
 fn records_that_are_sent() {
     let logs = Logs::new();
     for (kept, expected) in [
