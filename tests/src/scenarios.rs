@@ -14,6 +14,7 @@
 //! receiver refuses at 5s                   its next answer is that it will never take it
 //! aggregate stands from 60s until 300s     nothing is stored, the stream goes on
 //! redeliver at 90s                         the stream starts again from its beginning
+//! remove rules at 90s                      the rule file is deleted
 //! at 70s                                   the clock moves to there
 //! active: firing Down a, pending Slow b    what must be active now; `nothing`
 //! sent: ALARM: Down a, OK: Down b          what was sent since the last such line; `nothing`

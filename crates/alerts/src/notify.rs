@@ -109,19 +109,39 @@ pub fn alert(rule: &Rule, transition: &Transition, external: &External) -> Alert
         cut_to(text, room);
         room -= text.len();
     }
+    Alert {
+        annotations,
+        bound: bound(rule),
+        generator_url: generator_url(external, rule.expr.text()),
+        ..plain(transition)
+    }
+}
+
+/// What is told of the end of an alert whose rule is not there any more.
+#[must_use]
+pub fn alert_of_removed_rule(transition: &Transition) -> Alert {
+    let summary = "The rule of this alert was removed".to_owned();
+    Alert {
+        annotations: BTreeMap::from([("summary".to_owned(), summary)]),
+        bound: "(the rule was removed)".to_owned(),
+        ..plain(transition)
+    }
+}
+
+fn plain(transition: &Transition) -> Alert {
     let ends_at = (transition.kind == TransitionKind::Resolved).then_some(transition.at);
     Alert {
         transition_id: transition.id.clone(),
         kind: transition.kind,
         labels: transition.labels.clone(),
-        annotations,
+        annotations: BTreeMap::new(),
         active_at: transition.active_at,
         starts_at: transition.fired_at,
         ends_at,
         value: transition.value,
-        bound: bound(rule),
+        bound: String::new(),
         note: transition.note.clone(),
-        generator_url: generator_url(external, rule.expr.text()),
+        generator_url: String::new(),
     }
 }
 

@@ -12,6 +12,7 @@ pub(super) struct Scenario {
     pub(super) spans: Vec<(Span, i64, i64)>,
     pub(super) redeliver_at: Vec<i64>,
     pub(super) refuse_at: Vec<i64>,
+    pub(super) remove_rules_at: Vec<i64>,
     /// What is done and expected, each with its line's number.
     pub(super) lines: Vec<(usize, Line)>,
 }
@@ -77,6 +78,8 @@ impl Scenario {
             self.check(rest, false)?;
         } else if let Some(rest) = line.strip_prefix("redeliver at ") {
             self.redeliver_at.push(seconds(rest)?);
+        } else if let Some(rest) = line.strip_prefix("remove rules at ") {
+            self.remove_rules_at.push(seconds(rest)?);
         } else if let Some(rest) = line.strip_prefix("receiver refuses at ") {
             self.refuse_at.push(seconds(rest)?);
         } else {

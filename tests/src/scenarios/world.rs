@@ -62,6 +62,9 @@ impl World {
         if scenario.refuse_at.contains(&second) {
             self.topic.answer_with([Err(PortError::permanent("topic", "404 Not Found"))]);
         }
+        if scenario.remove_rules_at.contains(&second) {
+            assert!(documents::delete(&self.context.ports, &TenantId::default(), Kind::Rules, "rules").await.unwrap());
+        }
         self.put(scenario, second, now).await;
         if second % PULSE_SECONDS == 0 {
             evaluate_alerts::pulse(&self.context).await.unwrap();
