@@ -100,12 +100,12 @@ check_ports() {
   fi
   agent_port tcp 2003 'Graphite lines'
   agent_port udp 2003 'Graphite lines'
-  agent_port udp 8125 StatsD
+  agent_port udp 8125 'StatsD packets, which the agent does not take yet'
 }
 
 agent_port() {
   if port_taken "$1" "$2"; then
-    note "${1^^} port $2 is taken$(port_owner "$1" "$2"): the agent does without $3 there until it is free"
+    note "${1^^} port $2 is taken$(port_owner "$1" "$2"): left out until it is free ($3)"
   else
     fine "${1^^} port $2 is free ($3)"
   fi

@@ -1,9 +1,9 @@
 # shellcheck shell=bash
 # What the other scripts ask about this host: versions, ports, folders. Sourced, never run.
 
-# The binaries of `make up` are built with this profile (see Cargo.toml).
+# The binaries of `make up` are built with this profile of cargo's.
 # shellcheck disable=SC2034 # used by those who source this
-readonly UP_PROFILE=up
+readonly UP_PROFILE=release
 
 # Where cargo puts what it builds.
 target_folder() { printf '%s' "${CARGO_TARGET_DIR:-target}"; }

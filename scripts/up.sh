@@ -193,18 +193,15 @@ listens_on() {
 # The agent's listeners, looked at before it starts: a port that is taken is somebody else's.
 look_at_listeners() {
   listeners=''
-  local section port transports transport
-  for section in graphite:tcp,udp statsd:udp; do
-    port=$(listens_on "${section%%:*}")
-    [ -n "$port" ] || continue
-    transports=${section##*:}
-    for transport in ${transports//,/ }; do
-      if port_taken "$transport" "$port"; then
-        listeners+="  ${section%%:*} port ${transport^^} $port is taken$(port_owner "$transport" "$port"): left out until it is free"$'\n'
-      else
-        listeners+="  ${section%%:*} on 127.0.0.1:$port ${transport^^}"$'\n'
-      fi
-    done
+  local port transport
+  port=$(listens_on graphite)
+  [ -n "$port" ] || return 0
+  for transport in tcp udp; do
+    if port_taken "$transport" "$port"; then
+      listeners+="  note         ${transport^^} port $port is taken$(port_owner "$transport" "$port"): no Graphite lines there until it is free"$'\n'
+    else
+      listeners+="  Graphite     lines to 127.0.0.1:$port, ${transport^^}"$'\n'
+    fi
   done
 }
 
@@ -226,7 +223,7 @@ summary() {
   else
     echo "  alerts go to nobody but the page, unless a receiver was stored before: make up WEBHOOK=https://…"
   fi
-  [ -z "$listeners" ] || printf 'The agent listens:\n%s' "$listeners"
+  printf '%s' "$listeners"
   echo
   echo "Try, in another terminal:  make trip$trip_words"
   echo "Ctrl-C stops both."
