@@ -1,10 +1,12 @@
 //! The agent as a whole: starts the parts in their order, and stops them in the other one.
 
+use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use futures_util::FutureExt;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -69,7 +71,11 @@ pub async fn run(
     let mut listening = JoinSet::new();
     for listener in inputs::listeners(&config, &intake) {
         tracing::debug!(name = listener.name, "listening");
-        listening.spawn(listener.work);
+        listening.spawn(async move {
+            if AssertUnwindSafe(listener.work).catch_unwind().await.is_err() {
+                tracing::error!(name = listener.name, "the listener panicked and is off until the next start");
+            }
+        });
     }
     tracing::info!(name = %config.name, url = config.url, data_dir = %config.data_dir.display(), "daywatch-agent runs");
     ended.await;

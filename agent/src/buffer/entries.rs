@@ -145,7 +145,7 @@ impl Entries {
     /// Everything that is gone, as ranges.
     pub(super) fn gone(&self) -> Vec<SeqRange> {
         let mut ranges = Vec::new();
-        let mut from = 0;
+        let mut from = 1;
         for (seq, _) in self.iter() {
             if from < seq {
                 ranges.push(SeqRange { from, to: seq - 1 });
@@ -186,7 +186,7 @@ mod tests {
         entries.remove(5);
         entries.trim();
         assert_eq!(entries.iter().next().map(|(seq, e)| (seq, e.bytes)), Some((7, 10)));
-        assert_eq!(entries.gone(), [SeqRange { from: 0, to: 6 }]);
+        assert_eq!(entries.gone(), [SeqRange { from: 1, to: 6 }]);
         assert_eq!(entries.clamp(SeqRange { from: 0, to: u64::MAX }), 7..9);
         entries.cut(8);
         assert_eq!((entries.next_seq(), entries.samples()), (8, 2));

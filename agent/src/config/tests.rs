@@ -71,6 +71,12 @@ pattern = "timed out"
 }
 
 #[test]
+fn the_example_file_is_fine() {
+    let config = parse(include_str!("../../agent.example.toml")).unwrap();
+    assert_eq!((config.checks.len(), config.logs.len()), (2, 1));
+}
+
+#[test]
 fn little_is_needed() {
     let config = parse(HEAD).unwrap();
     assert_eq!(config.name.as_str(), "host-1");

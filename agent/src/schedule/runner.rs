@@ -1,9 +1,11 @@
 //! Carries jobs out: a task each, so that a slow job delays no other, and a loop in each task, so
 //! that a job never overlaps itself.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use series::Timestamp;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -35,7 +37,11 @@ async fn repeat(mut job: Box<dyn Job>, random: u64, clock: fn() -> Timestamp, fi
     loop {
         let started = Instant::now();
         let at = steps.stamp(clock());
-        let next = job.run(at).await;
+        // A job that panics has a bug, but the others and its next run shall not suffer for it.
+        let next = AssertUnwindSafe(job.run(at)).catch_unwind().await.unwrap_or_else(|_| {
+            tracing::error!(job = job.name(), "the job panicked; it runs again on its next step");
+            NextRun::OnTheStep
+        });
         let missed = started.elapsed().as_millis() as i64 / interval_ms.max(1);
         if missed > 0 {
             figures.job_overruns_total.add(missed as u64);
@@ -78,6 +84,7 @@ mod tests {
             Box::pin(async {
                 self.runs.lock().unwrap().push((self.name, Instant::now()));
                 tokio::time::sleep(self.takes).await;
+                assert_ne!(self.name, "broken");
                 NextRun::OnTheStep
             })
         }
@@ -97,7 +104,7 @@ mod tests {
         };
         let surroundings = Surroundings { clock, random: || 0 };
         let figures = Arc::default();
-        let running = start(vec![job("slow", 2_500), job("quick", 1)], &surroundings, &figures);
+        let running = start(vec![job("slow", 2_500), job("quick", 1), job("broken", 1)], &surroundings, &figures);
         tokio::time::sleep(Duration::from_millis(10_100)).await;
         drop(running);
         let runs = runs.lock().unwrap();
@@ -107,6 +114,7 @@ mod tests {
         assert!(quick.windows(2).all(|pair| pair[1] - pair[0] <= Duration::from_millis(1_002)));
         assert!(of("slow").windows(2).all(|pair| pair[1] - pair[0] >= Duration::from_millis(2_500)));
         assert!(of("slow").len() >= 3);
+        assert!(of("broken").len() >= 10, "a panic ended the job");
         assert!(figures.job_overruns_total.get() >= 3);
     }
 }

@@ -32,6 +32,17 @@ fn batches_arrive_and_acks_free_the_buffer() {
 }
 
 #[test]
+fn batches_arrive_where_fsync_has_a_period() {
+    let server = Server::started(Manners::default());
+    let mut agent = Agent::new(&server.url(), &format!("{QUICK}fsync = \"500ms\"\n"));
+    agent.start();
+    wait_for("ten batches are there", || server.seen().batches.len() >= 10);
+    assert!(agent.terminate().success());
+    let delivered: u64 = server.seen().distinct().values().sum();
+    assert_eq!(agent.status()["counters"]["generated"].as_u64(), Some(delivered));
+}
+
+#[test]
 fn after_an_outage_live_batches_do_not_wait_behind_the_backlog() {
     let mut server = Server::away();
     server.behave(|manners| manners.acks = false);

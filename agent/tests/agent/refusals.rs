@@ -14,7 +14,7 @@ fn a_wrong_key_is_named_and_never_shown_and_can_be_replaced() {
     wait_for("the key was refused twice", || server.seen().refused >= 2);
     assert!(agent.is_running());
     let log = agent.log();
-    assert!(log.contains("401") && log.contains("refuses the key"), "{log}");
+    assert!(log.contains("401") && log.contains("the key is refused"), "{log}");
     assert!(!log.contains("verysecret"), "{log}");
     agent.write_key(KEY);
     wait_for("everything kept is there", || server.seen().seqs().contains(&1));
