@@ -12,6 +12,7 @@
 //! blobs fail from 60s until 960s           the store of blocks answers with errors
 //! receiver fails from 5s until 30s         as if it were down
 //! receiver refuses at 5s                   its next answer is that it will never take it
+//! table flaky from 5s until 90s            calls fail, some of them after they were done
 //! aggregate stands from 60s until 300s     nothing is stored, the stream goes on
 //! redeliver at 90s                         the stream starts again from its beginning
 //! remove rules at 90s                      the rule file is deleted

@@ -58,10 +58,11 @@ pub fn newest(
 pub fn found(rule: &Rule, value: &Value, at: Timestamp, external: &External) -> Result<Vec<Observation>, ResultError> {
     let samples = vector(value)?;
     let mut keys = BTreeSet::new();
+    let mut alerts = BTreeSet::new();
     let mut observations = Vec::with_capacity(samples.len());
     for (labels, sample) in samples {
         let seen = observation(rule, labels, Sample { at, value: sample.value }, true, external)?;
-        if !keys.insert(seen.key) {
+        if !keys.insert(seen.key) || !alerts.insert(seen.labels.clone()) {
             return Err(ResultError::Duplicate { labels: labels.to_string() });
         }
         observations.push(seen);
@@ -193,6 +194,9 @@ mod tests {
         let none = External::default();
         let twice = vec![(labels(&[("__name__", "a")]), sample(1.0)), (labels(&[("__name__", "b")]), sample(1.0))];
         assert!(matches!(found(&rule, &Value::Vector(twice), at, &none), Err(ResultError::Duplicate { .. })));
+        let rewritten = self::rule("alert: A\nexpr: up > 1\nlabels: {instance: all}");
+        let two = vec![(labels(&[("instance", "a")]), sample(1.0)), (labels(&[("instance", "b")]), sample(1.0))];
+        assert!(matches!(found(&rewritten, &Value::Vector(two), at, &none), Err(ResultError::Duplicate { .. })));
         let text = Value::String("x".to_owned());
         assert_eq!(found(&rule, &text, at, &none), Err(ResultError::Kind { kind: "string" }));
         let scalar = found(&rule, &Value::Scalar(sample(1.0)), at, &none).unwrap();

@@ -29,10 +29,13 @@ pub use rule_files::{RULE_FILES_CACHED_MAX, RuleCache};
 pub use show::{alerts, rules};
 
 use crate::error::Fault;
-use crate::{Context, Delivered, TenantId, Wake, documents, outbox};
+use crate::{Context, Delivered, TenantId, Timestamp, Wake, documents, outbox};
 
 /// How often a step is tried again when somebody else wrote the rule's state meanwhile.
 const STEP_ATTEMPTS_MAX: usize = 20;
+/// Observations of one step straight from the stream. Each may owe an outbox item of its own, and
+/// all of a step's items are one write; a backlog of a flapping value is cut into several steps.
+pub const NEWEST_PER_STEP_MAX: usize = 64;
 /// What a wake-up for a group begins with; the group's id follows.
 const WAKE_GROUP: &str = "group:";
 
@@ -84,6 +87,34 @@ struct Applied {
     changed: bool,
     /// Somebody is to be told.
     owed: bool,
+}
+
+/// Newest samples, in time order, a bounded number a step: cut anywhere, they come to the same.
+async fn apply_newest(
+    context: &Context,
+    place: Place<'_>,
+    not_before: Timestamp,
+    mut seen: Vec<Observation>,
+) -> Result<Applied, Fault> {
+    seen.sort_by_key(|observation| observation.at);
+    let mut sum = Applied::default();
+    let mut rest = seen.as_slice();
+    while !rest.is_empty() {
+        let (part, later) = rest.split_at(cut(rest));
+        let applied = apply(context, place, Scope::Newest { not_before }, part).await?;
+        sum = Applied { changed: sum.changed || applied.changed, owed: sum.owed || applied.owed };
+        rest = later;
+    }
+    Ok(sum)
+}
+
+/// Where to cut: at most [`NEWEST_PER_STEP_MAX`], and where it can be, between two instants.
+fn cut(rest: &[Observation]) -> usize {
+    if rest.len() <= NEWEST_PER_STEP_MAX {
+        return rest.len();
+    }
+    let fits = |at: &usize| rest[*at - 1].at != rest[*at].at;
+    (1..=NEWEST_PER_STEP_MAX).rev().find(fits).unwrap_or(NEWEST_PER_STEP_MAX)
 }
 
 /// Load → step → decide what is owed → save.
@@ -138,5 +169,35 @@ async fn tell_pages(context: &Context, tenant: &TenantId) {
     };
     if let Err(fault) = told.await {
         tracing::warn!(%tenant, "open pages could not be told of changed alerts: {fault}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alerts::state::InstanceKey;
+    use series::{Labels, SeriesId};
+
+    use super::*;
+
+    fn seen(times: impl IntoIterator<Item = i64>) -> Vec<Observation> {
+        let one = |at| Observation {
+            key: InstanceKey(SeriesId(1)),
+            labels: Labels::empty(),
+            at: Timestamp(at),
+            active: true,
+            value: 1.0,
+            note: String::new(),
+        };
+        times.into_iter().map(one).collect()
+    }
+
+    #[test]
+    fn a_step_at_the_limit_and_one_past_it() {
+        let max = NEWEST_PER_STEP_MAX as i64;
+        assert_eq!(cut(&seen(0..max)), NEWEST_PER_STEP_MAX);
+        assert_eq!(cut(&seen(0..max + 1)), NEWEST_PER_STEP_MAX);
+        // The last two are of one instant, and stay together.
+        assert_eq!(cut(&seen((0..max).chain([max - 1]))), NEWEST_PER_STEP_MAX - 1);
+        assert_eq!(cut(&seen(vec![5; NEWEST_PER_STEP_MAX + 1])), NEWEST_PER_STEP_MAX);
     }
 }

@@ -50,6 +50,8 @@ const FRESH_MS: i64 = 5 * 60_000;
 const FLUSHES_AT_ONCE_MAX: usize = 16;
 /// How often a write is tried again when somebody else was faster.
 const WRITE_ATTEMPTS_MAX: usize = 20;
+/// How often the mark is tried while the table fails in a way that may pass.
+const MARK_ATTEMPTS_MAX: usize = 10;
 /// What a wake-up for a notification begins with; the group's place follows.
 const WAKE_NOTIFY: &str = "notify:";
 
@@ -217,12 +219,18 @@ async fn flush(context: &Context, tenant: &TenantId, sort: &str) -> Result<(), F
     let ports = &context.ports;
     let Some(claimed) = claim(ports, tenant, sort).await? else { return Ok(()) };
     let answer = publish(ports, &claimed, &external(context)).await;
-    receivers::note(ports, tenant, &claimed.receiver, &claimed.channel, &answer).await?;
-    let marked = mark(ports, tenant, sort, &claimed, &answer).await?;
-    match marked.due_at {
-        Some(at) => wake_at(context, tenant, sort, at).await,
-        None => Ok(()),
+    // Nothing may come between sending and marking: what fails here is sent once more.
+    let mut marked = mark(ports, tenant, sort, &claimed, &answer).await;
+    for _ in 1..MARK_ATTEMPTS_MAX {
+        if !matches!(marked, Err(Fault::Unavailable(_))) {
+            break;
+        }
+        marked = mark(ports, tenant, sort, &claimed, &answer).await;
     }
+    if let Some(at) = marked?.due_at {
+        wake_at(context, tenant, sort, at).await?;
+    }
+    receivers::note(ports, tenant, &claimed.receiver, &claimed.channel, &answer).await
 }
 
 /// The group, claimed for us, where it is to be sent now. What needs no sending is settled here.
@@ -342,3 +350,6 @@ pub async fn waiting(context: &Context, tenant: &TenantId) -> Result<Vec<notify:
     let groups: Result<Vec<Group>, Fault> = items.iter().map(|item| parse(&item.value, "notification group")).collect();
     Ok(groups?.into_iter().filter(|group| group.due_at.is_some() || !group.attempts.is_empty()).collect())
 }
+
+#[cfg(test)]
+mod tests;

@@ -32,6 +32,7 @@ pub(super) enum Span {
     BlobsFail,
     ReceiverFails,
     AggregateStands,
+    TableFlaky,
 }
 
 #[derive(Debug)]
@@ -89,6 +90,7 @@ impl Scenario {
                 "blobs fail" => Span::BlobsFail,
                 "receiver fails" => Span::ReceiverFails,
                 "aggregate stands" => Span::AggregateStands,
+                "table flaky" => Span::TableFlaky,
                 _ => return None,
             };
             self.spans.push((span, seconds(from)?, seconds(until)?));

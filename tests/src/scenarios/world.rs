@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use embedded::{Embedded, Faults, Faulty, ManualClock, Memory, MemoryTopic};
+use embedded::{Embedded, FaultRates, Faults, Faulty, ManualClock, Memory, MemoryTopic};
 use pipeline::documents::{self, Kind};
 use pipeline::keys::{self, KeyKind};
 use pipeline::wire::{Batch, CheckResult, CheckState, Counters, SeriesColumn, StreamEnvelope, StreamKind};
@@ -17,6 +17,9 @@ use super::text::{Check, Scenario, Span};
 const PULSE_SECONDS: i64 = 5;
 const TICK_SECONDS: i64 = 60;
 const RECORDS_MAX: usize = 10_000;
+/// One call in ten fails, one change in twenty is done and seems to fail.
+const FLAKY: FaultRates =
+    FaultRates { transient: 100, ambiguous: 50, refused_record: 0, unprocessed: 50, gone: 0, throttled: 0 };
 
 pub(super) struct World {
     context: Context,
@@ -25,15 +28,17 @@ pub(super) struct World {
     topic: Arc<MemoryTopic>,
     blobs: Arc<Faults>,
     receiver: Arc<Faults>,
+    table: Arc<Faults>,
     start: Timestamp,
 }
 
 impl World {
     pub(super) async fn new(scenario: &Scenario) -> Self {
         let Memory { embedded, clock, topic, .. } = Embedded::memory(7).unwrap();
-        let (blobs, receiver) = (Faults::none(), Faults::none());
+        let (blobs, receiver, table) = (Faults::none(), Faults::none(), Faults::none());
         let mut ports = embedded.ports();
         ports.blobs = Arc::new(Faulty::new(ports.blobs, blobs.clone()));
+        ports.table = Arc::new(Faulty::new(ports.table, table.clone()));
         ports.topic = Arc::new(Faulty::new(ports.topic, receiver.clone()));
         let settings = Settings {
             raw_retention_ms: 30 * DAY_MS,
@@ -49,7 +54,7 @@ impl World {
         let routing = if scenario.routing.is_empty() { routing } else { &scenario.routing };
         files.push((Kind::Alertmanager, "default".to_owned(), routing.to_owned()));
         documents::put_all(&context.ports, &tenant, &files).await.unwrap();
-        Self { context, embedded, clock, topic, blobs, receiver, start }
+        Self { context, embedded, clock, topic, blobs, receiver, table, start }
     }
 
     /// One second: what is due comes in, then each function is called for what is new to it. One
@@ -59,6 +64,8 @@ impl World {
         self.clock.set(now);
         self.blobs.set_down(scenario.during(Span::BlobsFail, second));
         self.receiver.set_down(scenario.during(Span::ReceiverFails, second));
+        let flaky = scenario.during(Span::TableFlaky, second);
+        self.table.set_rates(if flaky { FLAKY } else { FaultRates::default() });
         if scenario.refuse_at.contains(&second) {
             self.topic.answer_with([Err(PortError::permanent("topic", "404 Not Found"))]);
         }
@@ -67,7 +74,7 @@ impl World {
         }
         self.put(scenario, second, now).await;
         if second % PULSE_SECONDS == 0 {
-            evaluate_alerts::pulse(&self.context).await.unwrap();
+            let _ = evaluate_alerts::pulse(&self.context).await;
         }
         self.evaluate_stream().await;
         if scenario.redeliver_at.contains(&second) {

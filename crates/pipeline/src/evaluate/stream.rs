@@ -8,12 +8,12 @@ use std::collections::BTreeMap;
 
 use alerts::instance::{External, newest};
 use alerts::rules::{Group, Rule};
-use alerts::state::{Observation, Scope};
+use alerts::state::Observation;
 use ports::{Delivered, TenantId, Timestamp};
 use series::{Labels, METRIC_NAME, Sample, SourceName};
 use wire::{Batch, CheckResult, CheckState, StreamEnvelope};
 
-use super::{Place, apply, bucket, external};
+use super::{Place, apply_newest, bucket, external};
 use crate::error::Fault;
 use crate::{Context, checks, outbox};
 
@@ -43,7 +43,7 @@ pub(super) async fn take(context: &Context, records: &[Delivered]) -> Result<(),
 async fn tenant_seen(context: &Context, tenant: &TenantId, seen: &Seen) -> Result<(), Fault> {
     let now = context.ports.clock.now();
     // What is older than the lookback says nothing about now: a backlog pages nobody.
-    let scope = Scope::Newest { not_before: now.plus_ms(-promql::LOOKBACK_MS) };
+    let not_before = now.plus_ms(-promql::LOOKBACK_MS);
     let groups = context.rules.groups(&context.ports, tenant).await?;
     let external = external(context);
     let mut outcome = Ok(());
@@ -53,7 +53,7 @@ async fn tenant_seen(context: &Context, tenant: &TenantId, seen: &Seen) -> Resul
         if observations.is_empty() {
             continue;
         }
-        match apply(context, Place { tenant, group, rule }, scope, &observations).await {
+        match apply_newest(context, Place { tenant, group, rule }, not_before, observations).await {
             Err(fault) => outcome = outcome.and(Err(fault)),
             Ok(applied) => {
                 owed |= applied.owed;

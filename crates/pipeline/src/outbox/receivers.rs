@@ -89,7 +89,15 @@ pub async fn pager(context: &Context, tenant: &TenantId) -> Result<Value, Fault>
             None => Known { receiver: receiver.clone(), to: shown(channel), ..Known::default() },
         };
         connected |= known.last_ok_at_ms.is_some() && known.failing_since_ms.is_none();
-        shown_receivers.push(json!(known));
+        shown_receivers.push(json!({
+            "name": known.receiver,
+            "to": known.to,
+            "delivered": known.last_ok_at_ms.is_some() && known.failing_since_ms.is_none(),
+            "answer": known.last_answer,
+            "at_ms": known.last_at_ms,
+            "last_ok_at_ms": known.last_ok_at_ms,
+            "failing_since_ms": known.failing_since_ms,
+        }));
     }
     let waiting: Vec<Value> = waiting(context, tenant)
         .await?
