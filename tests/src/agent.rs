@@ -15,11 +15,12 @@ use crate::{programs, until};
 
 /// An agent.
 pub struct Agent {
+    // Before the folder: it shows its log when a test fails.
+    process: Option<Process>,
     folder: TempDir,
     /// Its name.
     pub name: String,
     graphite_port: u16,
-    process: Option<Process>,
 }
 
 impl Agent {

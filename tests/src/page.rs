@@ -54,6 +54,13 @@ impl Page {
         }
     }
 
+    /// Waits until anything of subscription `id` comes: from then on nothing that is new is missed. (A
+    /// new subscription may miss what comes in its first second; a page reads that over HTTP.)
+    pub async fn until_watching(&mut self, limit: Duration, id: &str) {
+        let watching = |frame: &PageFrame| matches!(frame, PageFrame::Samples { id: of, .. } if of == id).then_some(());
+        self.until(limit, &format!("the subscription {id} gets something"), watching).await;
+    }
+
     /// The time of the first sample of value `value` that subscription `id` gets.
     pub async fn until_value(&mut self, limit: Duration, id: &str, value: &str) -> i64 {
         self.until(limit, &format!("the value {value} is on the page"), |frame| match frame {

@@ -101,6 +101,13 @@ impl Place {
         Some(series.first()?.points.first()?.1)
     }
 
+    /// How many samples there are of what `selector` selects in the last six hours: each one that can be
+    /// read, whatever its metric's name.
+    pub async fn count(&self, selector: &str) -> Option<u64> {
+        let series = self.query(&format!("{selector}[6h]")).await?;
+        Some(series.iter().map(|series| series.points.len() as u64).sum())
+    }
+
     /// Pushes Graphite lines; the status and the answer.
     pub async fn push(&self, lines: String) -> Result<(u16, Value), reqwest::Error> {
         self.ask(Method::POST, "/graphite", &[], &self.agent_key, lines).await

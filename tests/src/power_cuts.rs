@@ -141,7 +141,9 @@ impl Life {
             assert_eq!(known, Some(value), "seed {seed}: {key:?} was never sent");
         }
         let all = sources::all(&self.context, &TenantId::default()).await.unwrap();
-        let counters = &all.iter().find(|source| source.name == "sender").unwrap().counters;
+        // Unknown where the very first push was cut.
+        let counters = all.iter().find(|source| source.name == "sender").map(|source| source.counters.clone());
+        let counters = counters.unwrap_or_default();
         let stored = usize::try_from(counters.stored).unwrap();
         assert_eq!((stored, counters.superseded, counters.missing), (read.len(), 0, 0), "seed {seed}");
     }
@@ -160,7 +162,8 @@ async fn what_was_acknowledged_survives_power_cuts_that_drop_unsynced_writes() {
             life.works(&mut sent, &mut random).await;
             let kind = if random.chance(500) { CrashKind::DropAll } else { CrashKind::KeepSome(seed) };
             disk.crash(kind);
-            life = life.after(&disk, seed * 100 + number);
+            // Randomness of its own: it names what is pushed.
+            life = life.after(&disk, (seed + 1) * 1_000 + number);
             life.check(seed, &sent).await;
         }
         acknowledged += sent.acknowledged.len();

@@ -13,9 +13,10 @@ use crate::{programs, until};
 
 /// A server.
 pub struct Server {
+    // Before the folder: it shows its log when a test fails.
+    process: Option<Process>,
     folder: TempDir,
     port: u16,
-    process: Option<Process>,
 }
 
 impl Server {

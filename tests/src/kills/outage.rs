@@ -47,12 +47,13 @@ async fn after_an_outage_the_agent_comes_back_and_live_data_goes_by_the_backlog(
     let back = Instant::now();
     let waiting = agent.status()["counters"]["buffered"].as_u64().unwrap_or(0);
     let mut page = Page::open(&place).await;
-    page.subscribe("live", &["{__name__=\"outage.live\"}"]).await;
+    page.subscribe("live", &["{__name__=\"outage.live\"}", "node_load1{source=\"outage\"}"]).await;
     until_in(RECONNECT_MAX, "the agent is back within its backoff", async || {
         (place.source("outage").await?["present"] == true).then_some(())
     })
     .await;
     let reconnected = back.elapsed();
+    page.until_watching(LIVE_MAX, "live").await;
     agent.send_lines("outage.live 7\n").await;
     page.until_value(LIVE_MAX, "live", "7").await;
     let live = back.elapsed();
