@@ -39,6 +39,9 @@ pub fn jobs(config: &Config, intake: &Intake) -> Vec<Box<dyn Job>> {
     if config.host.enabled {
         jobs.push(Box::new(HostJob::new(Path::new("/"), &config.host, intake)));
     }
+    if config.checks.iter().any(|check| check.builtin.is_none()) {
+        checks::end_leftovers();
+    }
     jobs.extend(config.checks.iter().map(|check| Box::new(CheckJob::new(check, intake)) as Box<dyn Job>));
     jobs
 }

@@ -4,6 +4,7 @@
 //! Nothing here knows when a check is due, and nothing in `schedule` knows what a check is.
 
 mod builtin;
+mod leftovers;
 mod runner;
 
 use std::time::Duration;
@@ -24,6 +25,19 @@ use runner::Printed;
 pub(super) const RESULT_TEXT_BYTES_MAX: usize = 8 * 1_024;
 /// Items of performance data that a check result carries. All of them become samples.
 pub(super) const RESULT_PERF_ITEMS_MAX: usize = 256;
+
+/// Ends plugins that an agent which was killed has left behind, on a thread of its own.
+pub(super) fn end_leftovers() {
+    let look = || {
+        let count = leftovers::end_leftovers();
+        if count > 0 {
+            tracing::warn!(count, "plugins that a killed agent had left behind were ended");
+        }
+    };
+    if let Err(error) = std::thread::Builder::new().name("leftovers".to_owned()).stack_size(128 * 1024).spawn(look) {
+        tracing::warn!(%error, "no look for plugins of a killed agent");
+    }
+}
 
 /// One check as a job of the schedule.
 pub(super) struct CheckJob {

@@ -20,6 +20,8 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{ChildStderr, ChildStdout};
 use tokio::sync::oneshot;
 
+use super::leftovers::{MARK_VARIABLE, OWN_MARK};
+
 /// Bytes read from each of a plugin's pipes; after that the pipe is closed, which ends a plugin
 /// that prints without end by SIGPIPE. What is kept of it is [`OUTPUT_BYTES_MAX`].
 pub(super) const DRAINED_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -107,6 +109,7 @@ async fn started(words: &[String], env: &BTreeMap<String, String>) -> Result<Sta
         .env("LC_ALL", "C.UTF-8")
         .env_remove(KEY_VARIABLE)
         .envs(env)
+        .env(MARK_VARIABLE, OWN_MARK.as_str())
         .process_group(0)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
