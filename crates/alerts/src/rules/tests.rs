@@ -222,6 +222,9 @@ fn the_starter_rules_are_read() {
         let annotations: Vec<&str> = rule.alert().unwrap().annotations.iter().map(|(n, _)| n.as_str()).collect();
         assert!(annotations.contains(&"summary") && annotations.contains(&"runbook"), "{}", rule.name);
         assert!(rule.labels.iter().any(|(name, _)| name == "severity"), "{}", rule.name);
+        let (nothing, options) = (promql::SeriesSet::default(), promql::Options::default());
+        let result = promql::instant(&rule.expr, series::Timestamp(0), &nothing, &options);
+        assert!(result.is_ok(), "{}: {result:?}", rule.name);
     }
 }
 

@@ -96,6 +96,27 @@ fn a_late_pipeline_pages_once() {
     check(0, 0, "1+3 \n bucket 60: 1+60 2+60", &["3 firing 1", "60 firing 2"]);
 }
 
+/// A negative control: the wrong algorithm, which keeps only what is active, pages twice for the
+/// same delivery that the right one pages once for.
+#[test]
+fn forgetting_what_was_evaluated_pages_twice() {
+    let deliveries = [seen(1, 10, true), seen(1, 20, false), seen(1, 10, true), seen(1, 20, false)];
+    let pages = |forget: bool| {
+        let mut state = RuleState::default();
+        let mut pages = 0;
+        for delivery in &deliveries {
+            let stepped = step(&state, &timing(0, 0), NEWEST, std::slice::from_ref(delivery));
+            pages += stepped.transitions.iter().filter(|t| t.kind == TransitionKind::Firing).count();
+            state = stepped.state;
+            if forget {
+                state.instances.retain(|_, known| known.phase != Phase::Inactive);
+            }
+        }
+        pages
+    };
+    assert_eq!((pages(false), pages(true)), (1, 2));
+}
+
 #[test]
 fn what_was_evaluated_is_not_evaluated_again() {
     check(0, 0, "1+10 \n 1-20 \n 1+10 \n 1-20", &["10 firing 1", "20 resolved 1"]);
