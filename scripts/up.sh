@@ -241,7 +241,9 @@ refuse_a_second
 started_ms=$(now_ms)
 
 # Without the lock: what a build leaves running is not Daywatch.
-{ scripts/doctor.sh && scripts/page.sh && scripts/build.sh; } 9>&-
+scripts/doctor.sh 9>&-
+scripts/page.sh 9>&-
+scripts/build.sh 9>&-
 built_ms=$(now_ms)
 
 trap on_signal INT TERM HUP
