@@ -101,10 +101,9 @@ impl Place {
         Some(series.first()?.points.first()?.1)
     }
 
-    /// How many samples there are of what `selector` selects in the last six hours: each one that can be
-    /// read, whatever its metric's name.
-    pub async fn count(&self, selector: &str) -> Option<u64> {
-        let series = self.query(&format!("{selector}[6h]")).await?;
+    /// How many samples of a source can be read, without `up`, which Daywatch makes under the same label.
+    pub async fn readable(&self, source: &str) -> Option<u64> {
+        let series = self.query(&format!("{{source=\"{source}\",__name__!=\"up\"}}[6h]")).await?;
         Some(series.iter().map(|series| series.points.len() as u64).sum())
     }
 

@@ -4,14 +4,19 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 
-/// `daywatch`.
+/// `daywatch`; `DAYWATCH_BIN` names another one.
 pub fn daywatch() -> PathBuf {
-    FOLDER.join("daywatch")
+    named("DAYWATCH_BIN").unwrap_or_else(|| FOLDER.join("daywatch"))
 }
 
-/// `daywatch-agent`.
+/// `daywatch-agent`; `DAYWATCH_AGENT_BIN` names another one.
 pub fn daywatch_agent() -> PathBuf {
-    FOLDER.join("daywatch-agent")
+    named("DAYWATCH_AGENT_BIN").unwrap_or_else(|| FOLDER.join("daywatch-agent"))
+}
+
+#[expect(clippy::disallowed_methods, reason = "programs that are ready are named by the environment")]
+fn named(variable: &str) -> Option<PathBuf> {
+    std::env::var_os(variable).map(PathBuf::from)
 }
 
 /// A Nagios plugin of Debian's `monitoring-plugins-basic`, where it is installed.
@@ -25,13 +30,8 @@ pub fn collectd() -> Option<PathBuf> {
     Some(PathBuf::from("/usr/sbin/collectd")).filter(|path| types && path.exists())
 }
 
-/// The folder of the programs, made fresh once a process. `DAYWATCH_PROGRAMS` names another one,
-/// which is then taken as it is.
+/// The folder of the programs, which are made fresh once a process.
 static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
-    #[expect(clippy::disallowed_methods, reason = "a folder of ready programs is named by the environment")]
-    if let Some(folder) = std::env::var_os("DAYWATCH_PROGRAMS") {
-        return PathBuf::from(folder);
-    }
     // target/<profile>/{deps,examples}/<this binary>
     let own = std::env::current_exe().expect("this binary has a path");
     let profile = own.ancestors().nth(2).expect("target/<profile>").to_owned();
@@ -40,8 +40,9 @@ static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
     build.args(["build", "--locked", "--quiet", "-p", "daywatch", "-p", "daywatch-agent"]);
     build.arg("--manifest-path").arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml"));
     build.arg("--target-dir").arg(target);
-    if profile.ends_with("release") {
-        build.arg("--release");
+    match profile.file_name().and_then(|name| name.to_str()) {
+        Some("debug") | None => {}
+        Some(name) => drop(build.args(["--profile", name])),
     }
     let status = build.status().expect("cargo can be run");
     assert!(status.success(), "daywatch and daywatch-agent cannot be built");

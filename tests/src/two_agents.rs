@@ -35,7 +35,11 @@ async fn the_second_agent_of_a_name_is_refused_named_and_let_in_later_with_all_i
     })
     .await;
     assert_eq!(place.query("{__name__=\"twin.line\",from=\"second\"}").await, Some(Vec::new()));
-    assert!(second.status()["agent"]["connection"]["last_error"].as_str().is_some_and(|e| e.contains("name_taken")));
+    until("its status tells why", async || {
+        let status = second.status();
+        status["agent"]["connection"]["last_error"].as_str()?.contains("name_taken").then_some(())
+    })
+    .await;
 
     assert!(first.terminate().await.success());
     second.connected().await;

@@ -1,13 +1,9 @@
 //! The steps of the main job, each one a condition with a deadline. Knows only a [`Place`].
 
-use std::fs;
-use std::path::Path;
 use std::time::Duration;
 
-use blocks::BlockReader;
-use series::Timestamp;
 use tests::wait::now_ms;
-use tests::{PATIENCE, Page, Place, Receiver, until};
+use tests::{PATIENCE, Page, Place, Receiver, disk, until, until_in};
 
 use super::host::Host;
 use super::{collectors, logs};
@@ -68,30 +64,11 @@ async fn a_sample_is_found_and_stands_in_a_block(place: &Place, name: &str) {
         return;
     };
     let samples = until("the load stands in a block", async || {
-        let found = samples_in_blocks(&data.join("blobs"), name, "node_load1");
+        let found = disk::look(data, name).of("node_load1");
         (found > 0).then_some(found)
     })
     .await;
     println!("{samples} samples of node_load1 stand in blocks");
-}
-
-/// Samples of one metric of one source, in all objects below `folder`.
-fn samples_in_blocks(folder: &Path, source: &str, metric: &str) -> usize {
-    let mut count = 0;
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            count += samples_in_blocks(&path, source, metric);
-            continue;
-        }
-        let Ok(bytes) = fs::read(&path) else { continue };
-        let block = BlockReader::open(bytes).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        let ours =
-            |labels: &series::Labels| labels.metric_name() == Some(metric) && labels.get("source") == Some(source);
-        let found = block.read_where(ours, Timestamp(0), Timestamp(i64::MAX)).expect("the block can be read");
-        count += found.iter().map(|column| column.samples.len()).sum::<usize>();
-    }
-    count
 }
 
 async fn every_check_is_shown_with_its_text(place: &Place, host: &Host) {
@@ -177,7 +154,7 @@ async fn the_ledger_balances(place: &Place, host: &mut Host) {
     let status = host.agent.status();
     let generated = status["counters"]["generated"].as_u64().expect("the agent's ledger");
     let name = &host.agent.name;
-    let ledger = tests::until_in(PATIENCE, "the ledger has the agent's numbers and balances", async || {
+    let ledger = until_in(PATIENCE, "the ledger has the agent's numbers and balances", async || {
         place.ledger(name).await.filter(|ledger| ledger.generated == generated && ledger.balances())
     })
     .await;
@@ -185,7 +162,11 @@ async fn the_ledger_balances(place: &Place, host: &mut Host) {
     assert_eq!((ledger.buffered, ledger.evicted), (0, 0), "{ledger:?}");
     until("the source is shown as gone", async || (place.source(name).await?["present"] == false).then_some(())).await;
     // Counted by a query: what the ledger calls stored is what can be read.
-    let selector = format!("{{source=\"{name}\",__name__!=\"up\"}}");
-    let counted = until("the samples are counted", async || place.count(&selector).await).await;
-    assert_eq!(counted, ledger.stored, "what can be read, and what the ledger calls stored");
+    let readable = until("the samples are counted", async || place.readable(name).await).await;
+    assert!(readable > 0 && readable <= ledger.stored, "{readable} can be read: {ledger:?}");
+    if let Some(data) = &place.data {
+        let disk = disk::look(data, name);
+        assert_eq!(readable, disk.identities.len() as u64, "each identity is read once");
+        assert!(disk.stored().contains(&ledger.stored), "{:?}: {ledger:?}", disk.stored());
+    }
 }

@@ -40,9 +40,11 @@ async fn everything_acknowledged_is_there_once_after_kills_of_serve() {
         until("the agent's ledger balances", async || place.ledger("pressed").await.filter(Ledger::balances)).await;
     let (samples, _) = batches.totals();
     assert!((ledger.stored as f64 - samples).abs() < 0.5 && ledger.superseded == 0, "{samples}: {ledger:?}");
+    // A body that was sent again is another push of the same samples. Those that lost to a sample in
+    // another block count as stored until both are compacted.
     let ledger = place.ledger("killed").await.expect("the sender is known");
     let (samples, _) = pushes.totals();
-    assert!((ledger.stored as f64 - samples).abs() < 0.5 && ledger.balances(), "{samples}: {ledger:?}");
+    assert!(ledger.stored as f64 >= samples && ledger.balances(), "{samples}: {ledger:?}");
     server.stop().await;
 }
 
