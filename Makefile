@@ -10,7 +10,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help doctor up trip page build test lint soak deps-test
+.PHONY: help doctor up trip page build test lint soak bench deps-test
 
 DATA ?= daywatch-data
 export DATA LISTEN WEBHOOK
@@ -44,6 +44,10 @@ lint:
 # The same tests with far more random lives of the buffer, the store and the processes.
 soak:
 	@scripts/soak.sh
+
+# The figures that the documents quote, on this machine, beside their anchors.
+bench:
+	@scripts/bench.sh
 
 # Debian's packages that some tests need: a browser, Nagios plugins, collectd.
 deps-test:
