@@ -19,7 +19,9 @@ pub(super) static OWN_MARK: LazyLock<String> = LazyLock::new(|| {
     format!("{pid}-{}-{}", part(STARTED), part(SESSION))
 });
 
-/// Places of fields in `/proc/<pid>/stat`, counted from the one after the name: the session.
+/// Places of fields in `/proc/<pid>/stat`, counted from the one after the name: the state.
+const STATE: usize = 0;
+/// The session.
 const SESSION: usize = 3;
 /// The start, in clock ticks since the boot.
 const STARTED: usize = 19;
@@ -57,7 +59,9 @@ fn left_by_the_dead(pid: &str, mark: &str) -> bool {
     else {
         return false;
     };
-    let lives = stat_field(agent, STARTED).is_some_and(|own| own == started);
+    // One that is killed and not yet reaped is gone as well.
+    let dead = stat_field(agent, STATE).is_none_or(|state| matches!(state.as_str(), "Z" | "X"));
+    let lives = !dead && stat_field(agent, STARTED).is_some_and(|own| own == started);
     !lives && stat_field(pid, SESSION).is_some_and(|own| own == session)
 }
 
@@ -70,27 +74,55 @@ fn stat_field(pid: &str, place: usize) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use std::os::unix::process::ExitStatusExt;
-    use std::process::{Child, Command};
+    use std::process::{Child, Command, Stdio};
 
     use super::*;
 
-    fn sleeper(mark: &str) -> Child {
-        Command::new("/bin/sleep").arg("1000").env(MARK_VARIABLE, mark).spawn().expect("started")
+    /// A process with a mark, which ends with the test.
+    struct Sleeper(Child);
+
+    impl Sleeper {
+        fn new(mark: &str) -> Self {
+            let mut command = Command::new("/bin/sleep");
+            let command = command.arg("1000").env(MARK_VARIABLE, mark).stdin(Stdio::null()).stdout(Stdio::null());
+            Self(command.stderr(Stdio::null()).spawn().expect("started"))
+        }
+
+        fn ended(&self) -> bool {
+            ended(&self.0.id().to_string())
+        }
+    }
+
+    impl Drop for Sleeper {
+        fn drop(&mut self) {
+            self.0.kill().ok();
+            self.0.wait().ok();
+        }
     }
 
     #[test]
     fn only_plugins_of_agents_that_are_gone_are_killed() {
         let (pid, session) = (std::process::id(), stat_field("self", SESSION).expect("a session"));
-        // Our own number with another start: an agent that had this number before.
-        let mut orphan = sleeper(&format!("{pid}-1-{session}"));
-        let mut others = [OWN_MARK.as_str(), "odd", "1-2-3-4", &format!("{pid}-1-0")].map(sleeper);
-        assert_eq!(end_leftovers(), 1);
-        assert_eq!(orphan.wait().expect("waited").signal(), Some(9));
-        for other in &mut others {
-            assert!(other.try_wait().expect("asked").is_none(), "it lives");
-            other.kill().expect("killed by the test");
-            other.wait().expect("waited");
+        for spared in [OWN_MARK.as_str(), "odd", "1-2-3-4", &format!("{pid}-1-0")] {
+            assert!(!Sleeper::new(spared).ended(), "{spared}");
         }
+        // Our own number with another start: an agent that had this number before.
+        let mut orphan = Sleeper::new(&format!("{pid}-1-{session}"));
+        assert!(orphan.ended());
+        assert_eq!(orphan.0.wait().expect("waited").signal(), Some(9));
+    }
+
+    #[test]
+    fn an_agent_that_is_not_yet_reaped_is_gone() {
+        let mut agent = Command::new("/bin/true").spawn().expect("started");
+        let (pid, session) = (agent.id().to_string(), stat_field("self", SESSION).expect("a session"));
+        let started = stat_field(&pid, STARTED).expect("a start");
+        let mark = format!("{pid}-{started}-{session}");
+        while stat_field(&pid, STATE).as_deref() != Some("Z") {
+            std::thread::yield_now();
+        }
+        assert!(left_by_the_dead("self", &mark));
+        agent.wait().expect("waited");
     }
 
     #[test]
