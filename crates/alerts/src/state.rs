@@ -42,6 +42,9 @@ mod tests;
 pub const INSTANCES_MAX: usize = 1_000;
 /// Bytes of labels and notes of one rule's instances: the state is one item of the table.
 pub const STATE_BYTES_MAX: usize = 200_000;
+/// How long an alert that ended is remembered, ms. Samples that are older than that are not taken
+/// from the stream ([`Scope::Newest`]), so that none of them can raise it again.
+pub const REMEMBERED_MS: i64 = promql::LOOKBACK_MS;
 /// Bytes of a note: what a check printed.
 pub const NOTE_BYTES_MAX: usize = 256;
 
@@ -92,7 +95,7 @@ pub struct Timing {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
-    /// The expression does not hold. Kept only until a complete evaluation has passed it by.
+    /// The expression does not hold. Kept for [`REMEMBERED_MS`].
     Inactive,
     /// It holds, but not for long enough.
     Pending,
@@ -129,10 +132,9 @@ pub struct Instance {
 /// A rule's alerts.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct RuleState {
-    /// The end of the last bucket that was evaluated completely. Instances that are not in
-    /// `instances` were evaluated through this.
+    /// The end of the last bucket that was evaluated completely.
     pub through: Timestamp,
-    /// All that are pending or firing, and those that were since `through`.
+    /// All that are pending or firing, and those that were within [`REMEMBERED_MS`].
     pub instances: BTreeMap<InstanceKey, Instance>,
     /// Instances that found no room in the last evaluation that had any.
     #[serde(default)]
@@ -225,11 +227,18 @@ pub struct Stepped {
 #[must_use]
 pub fn step(state: &RuleState, timing: &Timing, scope: Scope, observations: &[Observation]) -> Stepped {
     let mut run = Run { timing, state: state.clone(), transitions: Vec::new(), refused: 0 };
-    let stale = |observation: &&Observation| match scope {
+    // Buckets come one after the other; an earlier one has nothing more to say.
+    let repeated = match scope {
+        Scope::Newest { .. } => false,
+        Scope::Complete { bucket_end } | Scope::Partial { bucket_end } => {
+            bucket_end <= state.through && state.through != Timestamp::default()
+        }
+    };
+    let counts = |observation: &&Observation| match scope {
         Scope::Newest { not_before } => observation.at >= not_before,
         Scope::Complete { bucket_end } | Scope::Partial { bucket_end } => observation.at <= bucket_end,
     };
-    let mut ordered: Vec<&Observation> = observations.iter().filter(stale).collect();
+    let mut ordered: Vec<&Observation> = observations.iter().filter(|_| !repeated).filter(counts).collect();
     // At one instant an active observation counts before an inactive one, so the order in which
     // they were delivered does not.
     ordered.sort_by(|a, b| {
@@ -241,7 +250,7 @@ pub fn step(state: &RuleState, timing: &Timing, scope: Scope, observations: &[Ob
     for observation in ordered {
         run.observe(observation);
     }
-    if let Scope::Complete { bucket_end } = scope {
+    if let (Scope::Complete { bucket_end }, false) = (scope, repeated) {
         run.complete(bucket_end);
     }
     if run.refused > 0 || matches!(scope, Scope::Complete { .. }) {
@@ -259,10 +268,7 @@ struct Run<'a> {
 
 impl Run<'_> {
     fn observe(&mut self, seen: &Observation) {
-        let through = self.state.instances.get(&seen.key).map_or(self.state.through, |known| known.through);
-        // Before its first complete evaluation a rule knows nothing, so the epoch is no bound.
-        let evaluated = through != Timestamp::default() || self.state.instances.contains_key(&seen.key);
-        if evaluated && seen.at <= through {
+        if self.state.instances.get(&seen.key).is_some_and(|known| seen.at <= known.through) {
             return;
         }
         if !self.state.instances.contains_key(&seen.key) {
@@ -288,13 +294,10 @@ impl Run<'_> {
         self.transitions.extend(transition);
     }
 
-    /// A closed bucket says of everybody who is not active that it is not.
+    /// A closed bucket says of everybody who is active and not in it that it is so no more.
     fn complete(&mut self, bucket_end: Timestamp) {
-        if bucket_end <= self.state.through && self.state.through != Timestamp::default() {
-            return;
-        }
         for (key, instance) in &mut self.state.instances {
-            if instance.through < bucket_end {
+            if instance.phase != Phase::Inactive && instance.through < bucket_end {
                 let gone = Observation {
                     key: *key,
                     labels: instance.labels.clone(),
@@ -307,7 +310,8 @@ impl Run<'_> {
             }
         }
         self.state.through = bucket_end;
-        self.state.instances.retain(|_, known| known.phase != Phase::Inactive || known.through > bucket_end);
+        let forgotten = bucket_end.plus_ms(-REMEMBERED_MS);
+        self.state.instances.retain(|_, known| known.phase != Phase::Inactive || known.through >= forgotten);
     }
 
     /// Whether one more instance fits; the longest inactive ones make room for it.

@@ -120,9 +120,23 @@ fn forgetting_what_was_evaluated_pages_twice() {
 #[test]
 fn what_was_evaluated_is_not_evaluated_again() {
     check(0, 0, "1+10 \n 1-20 \n 1+10 \n 1-20", &["10 firing 1", "20 resolved 1"]);
-    // After a complete bucket the tombstone is gone, and the bucket's end is the bound.
-    check(0, 0, "1+10 \n 1-20 \n bucket 60: \n 1+10 \n 1-20 \n 1+60", &["10 firing 1", "20 resolved 1"]);
-    check(0, 0, "bucket 60: 1+60 \n bucket 60: \n bucket 0:", &["60 firing 1"]);
+    // An alert that ended is remembered beyond the bucket; a new sample counts, old ones do not.
+    let twice = "1+10 \n 1-20 \n bucket 60: \n 1+10 \n 1-20 \n 1+55";
+    check(0, 0, twice, &["10 firing 1", "20 resolved 1", "55 firing 1"]);
+    check(0, 0, "bucket 60: 1+60 \n bucket 60: \n bucket 30:", &["60 firing 1"]);
+    check(0, 0, "bucket 60: 1+60 \n bucket 30: 2+30 \n partial 60: 2+60", &["60 firing 1"]);
+}
+
+#[test]
+fn what_ended_is_remembered_at_the_limit_and_forgotten_one_past_it() {
+    let remembered = |bucket_end: i64| {
+        let on_and_off = [seen(1, 10, true), seen(1, 20, false)];
+        let state = step(&RuleState::default(), &timing(0, 0), NEWEST, &on_and_off).state;
+        let scope = Scope::Complete { bucket_end: Timestamp(bucket_end) };
+        step(&state, &timing(0, 0), scope, &[]).state.instances.len()
+    };
+    assert_eq!(remembered(20_000 + REMEMBERED_MS), 1);
+    assert_eq!(remembered(20_000 + REMEMBERED_MS + 1), 0);
 }
 
 #[test]
