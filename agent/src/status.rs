@@ -163,7 +163,7 @@ pub async fn keep_written(
             written.memory = Ledger::of(&view.memory);
         }
         write(&data_dir, &written);
-        let before = (written.connection.clone(), written.memory_only, written.memory.next_seq);
+        let before = notable(&written.connection, written.memory_only, written.memory.next_seq);
         loop {
             tokio::time::sleep(WRITE_EVERY).await;
             tokio::select! {
@@ -171,11 +171,17 @@ pub async fn keep_written(
                 changed = view.changed() => if changed.is_err() { return },
             }
             let (link, view) = (link.borrow_and_update(), view.borrow_and_update());
-            if (link.clone(), view.memory_only, view.memory.next_seq) != before {
+            if notable(&link, view.memory_only, view.memory.next_seq) != before {
                 break;
             }
         }
     }
+}
+
+/// What is worth a write. Batches on their way come and go with each flush, and to rename over a
+/// file makes ext4 write it out.
+fn notable(link: &LinkStatus, memory_only: bool, memory_seq: u64) -> (LinkStatus, bool, u64) {
+    (LinkStatus { in_flight: 0, ..link.clone() }, memory_only, memory_seq)
 }
 
 /// Writes the file once; it is only information, so errors do not matter.

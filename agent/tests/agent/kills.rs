@@ -67,7 +67,9 @@ fn every_fsynced_batch_arrives_after_kills_while_it_is_being_sent() {
         agent.kill();
     }
     server.behave(|manners| manners.acks = true);
+    let greeted = server.seen().hellos.len();
     agent.start();
+    wait_for("the agent is connected", || server.seen().hellos.len() > greeted);
     wait_for("the backlog is acknowledged", || agent.status()["batches"].as_u64().is_some_and(|left| left <= 2));
     assert!(agent.terminate().success());
     assert_all_arrived_once(&agent, &server);
