@@ -23,7 +23,7 @@ const CHECK_STATUS: &str = "check_status";
 /// What one invocation has seen of a tenant.
 #[derive(Default)]
 struct Seen {
-    series: Vec<(Labels, Vec<Sample>)>,
+    series: Vec<(SourceName, Labels, Vec<Sample>)>,
     checks: BTreeMap<SourceName, Vec<CheckResult>>,
 }
 
@@ -76,7 +76,9 @@ fn read(records: &[Delivered]) -> BTreeMap<TenantId, Seen> {
         let Some((_, _, bytes)) = envelope.batch() else { continue };
         let Ok(decoded) = Batch::decode(bytes) else { continue };
         let seen = tenants.entry(envelope.tenant).or_default();
-        seen.series.extend(decoded.batch.series.into_iter().map(|column| (column.labels, column.samples)));
+        let source = &envelope.source;
+        let columns = decoded.batch.series.into_iter();
+        seen.series.extend(columns.map(|column| (source.clone(), column.labels, column.samples)));
         if !decoded.batch.checks.is_empty() {
             seen.checks.entry(envelope.source).or_default().extend(decoded.batch.checks);
         }
@@ -91,10 +93,10 @@ fn direct_rules(groups: &[Group]) -> impl Iterator<Item = (&Group, &Rule)> {
 
 fn observe(rule: &Rule, seen: &Seen, external: &External) -> Vec<Observation> {
     let mut found = Vec::new();
-    for (labels, samples) in &seen.series {
+    for (source, labels, samples) in &seen.series {
         for sample in samples {
-            let result =
-                if labels.get(METRIC_NAME) == Some(CHECK_STATUS) { seen.check(labels, sample.at) } else { None };
+            let is_status = labels.get(METRIC_NAME) == Some(CHECK_STATUS);
+            let result = if is_status { seen.check(source, labels, sample.at) } else { None };
             match newest(rule, labels, *sample, external) {
                 None => break,
                 // Labels past their limits: the evaluation over storage shows the error.
@@ -114,10 +116,11 @@ fn observe(rule: &Rule, seen: &Seen, external: &External) -> Vec<Observation> {
 }
 
 impl Seen {
-    /// The run that a status sample is of: the sample has the run's start, the result its end.
-    fn check(&self, labels: &Labels, at: Timestamp) -> Option<&CheckResult> {
+    /// The run that a status sample is of, among those of the same source (others have checks of
+    /// that name too): the sample has the run's start, the result its end.
+    fn check(&self, source: &SourceName, labels: &Labels, at: Timestamp) -> Option<&CheckResult> {
         let name = labels.get("check")?;
-        let runs = self.checks.values().flatten().filter(|result| result.check == name && result.at >= at);
+        let runs = self.checks.get(source)?.iter().filter(|result| result.check == name && result.at >= at);
         runs.min_by_key(|result| result.at)
     }
 }
