@@ -63,6 +63,7 @@ async fn neutral(request: axum::extract::Request) -> Result<Request, Fault> {
     let body = to_bytes(body, BODY_BYTES_MAX).await.map_err(|_| Fault::TooLarge {
         bytes: parts.headers.get("content-length").and_then(|v| v.to_str().ok()?.parse().ok()).unwrap_or(0),
         max: BODY_BYTES_MAX,
+        limit: "body_bytes_max",
     })?;
     let headers = text_headers(&parts.headers);
     let mut parameters = form(parts.uri.query().unwrap_or(""));

@@ -10,9 +10,8 @@ mod compact;
 use std::collections::BTreeMap;
 
 use blocks::{BatchNote, Level, PackNotes, SourceNote, join, join_counters, pack, split_by_window};
-use bytes::Bytes;
 use ports::{Condition, Delivered, ITEM_BYTES_MAX, Key, Partition, Ports, TenantId, Timestamp, Write};
-use series::{Epoch, SourceName, TEN_MINUTES_MS, Window};
+use series::{DAY_MS, Epoch, SourceName, TEN_MINUTES_MS, Window};
 use wire::{Batch, Counters, Rejection, SeriesColumn, StreamEnvelope, StreamKind};
 
 pub use compact::{KEEP_REPLACED_MS, SETTLE_MS, WINDOWS_PER_RUN_MAX, compact};
@@ -57,6 +56,9 @@ pub async fn stream(context: &Context, records: &[Delivered]) -> Result<(), Faul
     Ok(())
 }
 
+/// How long bytes that can never be processed are kept.
+pub const QUARANTINE_LIFE_MS: i64 = 30 * DAY_MS;
+
 /// Keeps bytes that can never be processed, with the reason.
 pub async fn quarantine(ports: &Ports, tenant: &TenantId, bytes: &[u8], reason: &'static str) -> Result<(), Fault> {
     let hash = blocks::block_name(bytes);
@@ -65,7 +67,8 @@ pub async fn quarantine(ports: &Ports, tenant: &TenantId, bytes: &[u8], reason: 
     let head = &bytes[..bytes.len().min(ITEM_BYTES_MAX - 1_000)];
     let value = [reason.as_bytes(), b"\n", head].concat();
     let key = Key::new(Partition::Quarantine(tenant.clone()), format!("{reason}/{hash}"));
-    ports.table.write(Write::put(key, Bytes::from(value), Condition::Always)).await?;
+    let expires_at = Some(ports.clock.now().plus_ms(QUARANTINE_LIFE_MS));
+    ports.table.write(Write::Put { key, value: value.into(), expires_at, condition: Condition::Always }).await?;
     Ok(())
 }
 

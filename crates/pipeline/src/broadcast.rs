@@ -110,6 +110,8 @@ impl Broadcaster {
     /// Sends to every page whose last message is old enough. Answers when the next one is due.
     pub async fn flush(&mut self, context: &Context) -> Result<(), Fault> {
         let now = context.ports.clock.now();
+        // Nothing is known of a page whose second has passed and for which nothing waits.
+        self.pages.retain(|_, page| page.has_news() || page.sent_at.plus_ms(MESSAGE_EVERY_MS) > now);
         let due: Vec<ConnectionId> = self
             .pages
             .iter()

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ports::{Condition, Key, Partition, Ports, TenantId, Write, Written};
+use ports::{Condition, ITEM_BYTES_MAX, Key, Partition, Ports, TenantId, Write, Written};
 use series::SourceName;
 use wire::{CheckResult, WatchedCheck};
 
@@ -15,6 +15,9 @@ pub const TEXT_KEPT_BYTES: usize = 2_048;
 pub const CHECKS_PER_SOURCE_MAX: usize = 100;
 /// Perfdata items of one check that are shown.
 const PERFDATA_SHOWN_MAX: usize = 20;
+/// How much of each check is kept where all of a source's together do not fit into an item: bytes
+/// of text, items of perfdata.
+const KEPT: [(usize, usize); 4] = [(TEXT_KEPT_BYTES, PERFDATA_SHOWN_MAX), (512, 10), (128, 0), (0, 0)];
 
 type Document = BTreeMap<String, WatchedCheck>;
 
@@ -33,11 +36,32 @@ pub async fn note(ports: &Ports, tenant: &TenantId, source: &SourceName, results
             return Ok(());
         }
         let condition = item.as_ref().map_or(Condition::Absent, |item| Condition::Version(item.version));
-        let value = serde_json::to_vec(&document).map_err(|e| Fault::Internal(e.to_string()))?;
+        let value = fitted(document)?;
         if let Written::Done(_) = ports.table.write(Write::put(key.clone(), value, condition)).await? {
             return Ok(());
         }
     }
+}
+
+/// The document's bytes, with less of each check where it would not fit into an item: what can
+/// never be stored would stop the alerts of every other source.
+fn fitted(mut document: Document) -> Result<Vec<u8>, Fault> {
+    let mut bytes = Vec::new();
+    for (text_bytes, perfdata) in KEPT {
+        for check in document.values_mut() {
+            check.text.truncate(cut(&check.text, text_bytes).len());
+            check.perfdata.truncate(perfdata);
+        }
+        bytes = serde_json::to_vec(&document).map_err(|e| Fault::Internal(e.to_string()))?;
+        if bytes.len() <= ITEM_BYTES_MAX {
+            return Ok(bytes);
+        }
+    }
+    // Only names of control characters, each six bytes of JSON, come so far.
+    while bytes.len() > ITEM_BYTES_MAX && document.pop_last().is_some() {
+        bytes = serde_json::to_vec(&document).map_err(|e| Fault::Internal(e.to_string()))?;
+    }
+    Ok(bytes)
 }
 
 fn merge(document: &mut Document, new: WatchedCheck) {
@@ -63,13 +87,13 @@ pub fn shown(source: &SourceName, result: &CheckResult) -> WatchedCheck {
         hard: result.hard,
         state_since_ms: result.state_since.ms(),
         at_ms: result.at.ms(),
-        text: cut(&result.text).to_owned(),
+        text: cut(&result.text, TEXT_KEPT_BYTES).to_owned(),
         perfdata: result.perfdata.iter().take(PERFDATA_SHOWN_MAX).cloned().collect(),
     }
 }
 
-fn cut(text: &str) -> &str {
-    let mut end = text.len().min(TEXT_KEPT_BYTES);
+fn cut(text: &str, bytes_max: usize) -> &str {
+    let mut end = text.len().min(bytes_max);
     while !text.is_char_boundary(end) {
         end -= 1;
     }
@@ -128,9 +152,40 @@ mod tests {
 
     #[test]
     fn a_long_text_is_cut_between_characters() {
-        assert_eq!(cut("short"), "short");
+        let shown = |text: &str| cut(text, TEXT_KEPT_BYTES).len();
+        assert_eq!(cut("short", TEXT_KEPT_BYTES), "short");
         let long = "ä".repeat(TEXT_KEPT_BYTES);
-        assert_eq!(cut(&long).len(), TEXT_KEPT_BYTES);
-        assert!(cut(&format!("x{long}")).len() < TEXT_KEPT_BYTES);
+        assert_eq!(shown(&long), TEXT_KEPT_BYTES);
+        assert!(shown(&format!("x{long}")) < TEXT_KEPT_BYTES);
+    }
+
+    #[test]
+    fn the_longest_checks_that_a_source_may_have_fit_into_an_item() {
+        let long = |bytes: usize| "\u{1}".repeat(bytes);
+        let perfdata = wire::PerfItem {
+            label: long(512),
+            value: Some(1.0),
+            unit: long(512),
+            warn: String::new(),
+            crit: String::new(),
+            min: None,
+            max: None,
+        };
+        let one = |n: usize, filler: &str| {
+            let name = format!("{n:03}{}", filler.repeat(wire::limits::CHECK_NAME_BYTES_MAX - 3));
+            let mut check = check(&name, 1, 2);
+            check.text = long(TEXT_KEPT_BYTES);
+            check.perfdata = vec![perfdata.clone(); PERFDATA_SHOWN_MAX];
+            (name, check)
+        };
+        let stored = |checks: usize, filler: &str| {
+            let bytes = fitted((0..checks).map(|n| one(n, filler)).collect()).unwrap();
+            assert!(bytes.len() <= ITEM_BYTES_MAX, "{checks} checks: {} bytes", bytes.len());
+            serde_json::from_slice::<Document>(&bytes).unwrap()
+        };
+        assert_eq!(stored(1, "x").values().next().unwrap().text.len(), TEXT_KEPT_BYTES);
+        assert!(stored(CHECKS_PER_SOURCE_MAX, "\u{1}").len() > CHECKS_PER_SOURCE_MAX * 9 / 10);
+        let all = stored(CHECKS_PER_SOURCE_MAX, "x");
+        assert!(all.len() == CHECKS_PER_SOURCE_MAX && all.values().all(|check| check.status == 2));
     }
 }

@@ -11,7 +11,7 @@ use wire::{AgentFrame, FROM_AGENT_PROTOCOL, ServerFrame};
 
 use crate::error::Fault;
 use crate::keys::Caller;
-use crate::{ingest, live, sources};
+use crate::{ingest, keys, live, presence, progress, sources};
 
 /// How long a source counts as present after its last sign of life (heartbeat: 60 s).
 pub const PRESENCE_LEASE_MS: i64 = 150_000;
@@ -23,6 +23,8 @@ const CONNECTION_LIFE_MS: i64 = 3 * 3_600_000;
 const NAME_TAKEN_RETRY_MS: u64 = 10_000;
 /// How soon an agent of another protocol version may try again.
 const VERSION_RETRY_MS: u64 = 60_000;
+/// How soon an agent whose hello cannot be taken may try again: somebody has to change it first.
+const BAD_HELLO_RETRY_MS: u64 = 60_000;
 
 /// An open connection.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +57,9 @@ pub struct Presence {
     /// When the connection ended, where that was seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gone_at_ms: Option<Timestamp>,
+    /// Since when the source may be heard again, where the silence before was the server's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_since_ms: Option<Timestamp>,
     /// The newest attempt of another process to take the name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conflict: Option<NameConflict>,
@@ -82,6 +87,12 @@ pub async fn connect(ports: &Ports, id: ConnectionId, caller: Caller, page: bool
     }
     let connection = Connection { id, caller, page, source: None };
     save(ports, &connection).await?;
+    // Looked at after the connection is stored: whoever revokes the key either finds the connection
+    // or is found here. A ticket may be older than its key's end as well.
+    if let Err(fault) = keys::still_valid(ports, &connection.caller.key_id).await {
+        disconnect(ports, &connection).await?;
+        return Err(fault);
+    }
     if page {
         live::page_opened(ports, &connection).await?;
     }
@@ -104,7 +115,17 @@ pub async fn hello(ports: &Ports, connection: &Connection, frame: &AgentFrame) -
         let text = format!("version {version} of the protocol is not spoken here, but {FROM_AGENT_PROTOCOL}");
         return end(ports, connection, "version", text, VERSION_RETRY_MS).await.map(|()| None);
     }
-    let name = SourceName::new(source).map_err(|e| Fault::bad(format!("hello.source: {e}")))?;
+    let name = match SourceName::new(source) {
+        Ok(name) if name.as_str() != ingest::OWN_SOURCE => name,
+        Ok(name) => {
+            let text = format!("hello.source: {:?} is Daywatch's own name", name.as_str());
+            return end(ports, connection, "bad_hello", text, BAD_HELLO_RETRY_MS).await.map(|()| None);
+        }
+        Err(error) => {
+            let text = format!("hello.source: {error}");
+            return end(ports, connection, "bad_hello", text, BAD_HELLO_RETRY_MS).await.map(|()| None);
+        }
+    };
     let tenant = &connection.caller.tenant;
     let now = ports.clock.now();
     let lease = Presence {
@@ -115,20 +136,24 @@ pub async fn hello(ports: &Ports, connection: &Connection, frame: &AgentFrame) -
         agent_version: agent_version.clone(),
         connected_at_ms: now,
         gone_at_ms: None,
+        expected_since_ms: None,
         conflict: None,
     };
-    if let Taken::By(holder) = take_name(ports, tenant, &name, lease).await? {
-        let text = format!(
-            "another agent named {name:?} is connected (from host {:?}, since {}): give one of them another `name`",
-            holder.host,
-            holder.connected_at_ms,
-            name = name.as_str(),
-        );
-        tracing::warn!(tenant = %tenant, source = %name, host, "two agents of one name");
-        return end(ports, connection, "name_taken", text, NAME_TAKEN_RETRY_MS).await.map(|()| None);
+    let before = match take_name(ports, tenant, &name, lease).await? {
+        Taken::Now { before } => before,
+        Taken::By(holder) => return refuse_name(ports, connection, &name, &holder, host).await.map(|()| None),
+    };
+    // A connection that only seems open must not go on sending under this name.
+    if let Some(before) = before.filter(|before| *before != connection.id) {
+        ports.push.disconnect(&before).await?;
+    }
+    if let Some(other) = connection.source.as_ref().filter(|other| **other != name) {
+        end_lease(ports, tenant, other, &connection.id).await?;
     }
     let connection = Connection { source: Some(name), ..connection.clone() };
     save(ports, &connection).await?;
+    // Before the welcome: an agent that is welcome may rely on it that all of this is done.
+    ingest::heartbeat(ports, &connection, *epoch, counters).await?;
     let welcome = ServerFrame::Welcome {
         version: FROM_AGENT_PROTOCOL,
         server_time_ms: now,
@@ -136,8 +161,24 @@ pub async fn hello(ports: &Ports, connection: &Connection, frame: &AgentFrame) -
         config_rev: 0,
     };
     live::post(ports, &connection.id, &welcome).await?;
-    ingest::heartbeat(ports, &connection, *epoch, counters).await?;
     Ok(Some(connection))
+}
+
+async fn refuse_name(
+    ports: &Ports,
+    connection: &Connection,
+    name: &SourceName,
+    holder: &Presence,
+    host: &str,
+) -> Result<(), Fault> {
+    let text = format!(
+        "another agent named {name:?} is connected (from host {:?}, since {}): give one of them another `name`",
+        holder.host,
+        holder.connected_at_ms,
+        name = name.as_str(),
+    );
+    tracing::warn!(tenant = %connection.caller.tenant, source = %name, host, "two agents of one name");
+    end(ports, connection, "name_taken", text, NAME_TAKEN_RETRY_MS).await
 }
 
 /// A connection has ended.
@@ -153,11 +194,20 @@ pub async fn disconnect(ports: &Ports, connection: &Connection) -> Result<(), Fa
     }
 }
 
-/// Forgets every connection: for a process that starts, and whose earlier sockets cannot live.
+/// Forgets every connection: for a process that starts, and whose earlier sockets cannot live. Their
+/// agents are not gone, they only had nobody to talk to: each has a lease's time to come back.
 pub async fn forget_all(ports: &Ports) -> Result<(), Fault> {
     for item in ports.table.query_all(&Partition::Connections, "", "").await? {
         let connection: Connection = parse(&item.value, "connection")?;
-        disconnect(ports, &connection).await?;
+        let Some(source) = connection.source.as_ref().filter(|_| !connection.page) else {
+            disconnect(ports, &connection).await?;
+            continue;
+        };
+        let now = ports.clock.now();
+        let expect = |lease: &mut Presence| lease.expected_since_ms = Some(now);
+        change_lease(ports, &connection.caller.tenant, source, &connection.id, expect).await?;
+        let key = Key::new(Partition::Connections, &connection.id.0);
+        ports.table.write(Write::Delete { key, condition: Condition::Always }).await?;
     }
     Ok(())
 }
@@ -198,7 +248,10 @@ pub async fn presences(ports: &Ports, tenant: &TenantId) -> Result<Vec<(SourceNa
 }
 
 enum Taken {
-    Now,
+    /// Who had it before.
+    Now {
+        before: Option<ConnectionId>,
+    },
     By(Presence),
 }
 
@@ -225,9 +278,10 @@ async fn take_name(ports: &Ports, tenant: &TenantId, name: &SourceName, lease: P
             }
             // The conflict stays known while this same process holds on to the name.
             Some(holder) if holder.run_id == lease.run_id => {
-                (Presence { conflict: holder.conflict, ..lease.clone() }, Taken::Now)
+                let before = Some(holder.connection);
+                (Presence { conflict: holder.conflict, ..lease.clone() }, Taken::Now { before })
             }
-            _ => (lease.clone(), Taken::Now),
+            holder => (lease.clone(), Taken::Now { before: holder.map(|holder| holder.connection) }),
         };
         let value = serde_json::to_vec(&next).map_err(|e| Fault::Internal(e.to_string()))?;
         match ports.table.write(Write::put(key.clone(), value, condition)).await? {
@@ -251,11 +305,24 @@ async fn holds(
     if ports.push.post(&holder.connection, text_of(&ServerFrame::Unknown)?).await? == Pushed::Gone {
         return Ok(false);
     }
-    let seen = sources::last_seen(ports, tenant, name).await?.max(Some(holder.connected_at_ms));
-    Ok(seen.is_some_and(|seen| seen.plus_ms(PRESENCE_LEASE_MS) > newcomer.connected_at_ms))
+    // A holder that is not heard because the pipeline is late is not silent.
+    let seen = sources::last_seen(ports, tenant, name).await?;
+    Ok(presence::is_present(holder, seen, progress::silence_proven_to(ports).await?))
 }
 
 async fn end_lease(ports: &Ports, tenant: &TenantId, source: &SourceName, id: &ConnectionId) -> Result<(), Fault> {
+    let now = ports.clock.now();
+    change_lease(ports, tenant, source, id, |lease| lease.gone_at_ms = Some(now)).await
+}
+
+/// Changes the lease of a source that this very connection holds.
+async fn change_lease(
+    ports: &Ports,
+    tenant: &TenantId,
+    source: &SourceName,
+    id: &ConnectionId,
+    change: impl Fn(&mut Presence) + Send,
+) -> Result<(), Fault> {
     let key = Key::new(Partition::Presence(tenant.clone()), source.as_str());
     loop {
         let Some(item) = ports.table.get(&key).await? else { return Ok(()) };
@@ -263,7 +330,7 @@ async fn end_lease(ports: &Ports, tenant: &TenantId, source: &SourceName, id: &C
         if lease.connection != *id || lease.gone_at_ms.is_some() {
             return Ok(());
         }
-        lease.gone_at_ms = Some(ports.clock.now());
+        change(&mut lease);
         let value = serde_json::to_vec(&lease).map_err(|e| Fault::Internal(e.to_string()))?;
         let write = Write::put(key.clone(), value, Condition::Version(item.version));
         if let Written::Done(_) = ports.table.write(write).await? {

@@ -1,7 +1,12 @@
 //! Configuration documents: rule files, routing. What `daywatch apply` puts and the evaluators
 //! read. Validated before they are stored, all or nothing.
 
-use ports::{Condition, Key, Partition, Ports, TenantId, Timestamp, WRITES_AT_ONCE_MAX, Write, WrittenAll};
+use std::collections::BTreeSet;
+
+use ports::{
+    Condition, ITEM_BYTES_MAX, Key, Partition, Ports, TenantId, Timestamp, WRITE_ALL_BYTES_MAX, WRITES_AT_ONCE_MAX,
+    Write, WrittenAll,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::connect::parse;
@@ -68,7 +73,7 @@ pub fn check(kind: Kind, name: &str, text: &str) -> Result<(), Fault> {
         )));
     }
     if text.len() > DOCUMENT_BYTES_MAX {
-        return Err(Fault::TooLarge { bytes: text.len(), max: DOCUMENT_BYTES_MAX });
+        return Err(Fault::TooLarge { bytes: text.len(), max: DOCUMENT_BYTES_MAX, limit: "document_bytes_max" });
     }
     match kind {
         Kind::Rules => rules_of(name, text).map(drop),
@@ -100,11 +105,23 @@ pub async fn put_all(ports: &Ports, tenant: &TenantId, documents: &[(Kind, Strin
     }
     let now = ports.clock.now();
     let mut writes = Vec::with_capacity(documents.len());
+    let mut places: BTreeSet<(Kind, &str)> = BTreeSet::new();
+    let mut bytes = 0;
     for (kind, name, text) in documents {
         check(*kind, name, text)?;
+        if !places.insert((*kind, name)) {
+            return Err(Fault::bad(format!("two documents are named {}/{name}", kind.as_str())));
+        }
         let document = Document { kind: *kind, name: name.clone(), text: text.clone(), stored_at_ms: now };
         let value = serde_json::to_vec(&document).map_err(|e| Fault::Internal(e.to_string()))?;
+        if value.len() > ITEM_BYTES_MAX {
+            return Err(Fault::TooLarge { bytes: value.len(), max: ITEM_BYTES_MAX, limit: "item_bytes_max" });
+        }
+        bytes += value.len();
         writes.push(Write::put(place(tenant, *kind, name), value, Condition::Always));
+    }
+    if bytes > WRITE_ALL_BYTES_MAX {
+        return Err(Fault::TooLarge { bytes, max: WRITE_ALL_BYTES_MAX, limit: "write_all_bytes_max" });
     }
     match ports.table.write_all(writes).await? {
         WrittenAll::Done => Ok(()),

@@ -24,12 +24,14 @@ pub enum Fault {
     #[error("{0}")]
     Conflict(String),
     /// 413.
-    #[error("the body has {bytes} bytes, at most {max} are taken (body_bytes_max)")]
+    #[error("{bytes} bytes are too many, at most {max} are taken ({limit})")]
     TooLarge {
         /// How many there were.
         bytes: usize,
         /// The limit.
         max: usize,
+        /// The limit's name.
+        limit: &'static str,
     },
     /// 422: understood, and cannot be evaluated or hits a named limit.
     #[error("{0}")]

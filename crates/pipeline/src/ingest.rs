@@ -28,8 +28,9 @@ pub use passive::{RESULTS_MAX, checks};
 pub const AHEAD_MS_MAX: i64 = 10 * 60_000;
 /// Characters of a pushed batch, as `wire::chunk` counts them (base64).
 const PUSHED_PAYLOAD_BYTES_MAX: usize = BATCH_BYTES_MAX / 3 * 4;
-/// The source of samples that Daywatch makes itself (`up`).
-pub const OWN_SOURCE: &str = "daywatch";
+/// The source of samples that Daywatch makes itself (`up`). No host name has an underscore, and no
+/// agent or key may take this one.
+pub const OWN_SOURCE: &str = "_daywatch";
 /// How often a record that the stream did not take is tried again before the sender must.
 const PUT_ATTEMPTS: usize = 3;
 
@@ -59,7 +60,7 @@ pub async fn batch(
         Ok(decoded) => decoded,
         Err(error) => {
             crate::aggregate::quarantine(ports, &connection.caller.tenant, payload.as_bytes(), error.reason()).await?;
-            note_rejected(context, connection, source, error.reason(), &error.to_string()).await?;
+            note_rejected(context, connection, source, (error.reason(), &error.to_string()), name).await?;
             if let Some((epoch, seq)) = name {
                 let ranges = vec![SeqRange { from: seq, to: seq }];
                 let rejected = vec![rejection(error.reason(), &error.to_string())];
@@ -112,8 +113,13 @@ pub async fn heartbeat(ports: &Ports, connection: &Connection, epoch: Epoch, cou
 
 /// A frame that could not be read: the sender is told and the connection stays.
 pub async fn bad_frame(context: &Context, connection: &Connection, reason: &str, text: &str) -> Result<(), Fault> {
+    if connection.page {
+        let frame = wire::PageFrame::Error { id: String::new(), text: format!("{reason}: {text}") };
+        live::post(&context.ports, &connection.id, &frame).await?;
+        return Ok(());
+    }
     if let Some(source) = &connection.source {
-        note_rejected(context, connection, source, reason, text).await?;
+        note_rejected(context, connection, source, (reason, text), None).await?;
     }
     refuse(&context.ports, connection, reason, text).await
 }
@@ -128,17 +134,21 @@ async fn refuse(ports: &Ports, connection: &Connection, reason: &str, text: &str
     Ok(())
 }
 
-/// Counts a refusal that belongs to no readable batch.
+/// Counts a refusal that belongs to no readable batch; under the batch's own name where that is
+/// known, so that one that comes again counts once.
 async fn note_rejected(
     context: &Context,
     connection: &Connection,
     source: &SourceName,
-    reason: &str,
-    first: &str,
+    (reason, first): (&str, &str),
+    name: Option<(Epoch, u64)>,
 ) -> Result<(), Fault> {
     let rejection = rejection(reason, first);
     let tenant = &connection.caller.tenant;
-    let pushed = PushedBatch::new(context, source.clone(), Vec::new(), vec![rejection]);
+    let mut pushed = PushedBatch::new(context, source.clone(), Contents::default(), vec![rejection]);
+    if let Some((epoch, seq)) = name {
+        (pushed.batch.epoch, pushed.batch.seq) = (epoch, seq);
+    }
     let record = StreamRecord { lane: Lane::of_source(tenant, source), data: pushed.envelope(tenant) };
     put(&context.ports, vec![record]).await
 }
@@ -147,7 +157,7 @@ async fn note_rejected(
 pub async fn graphite(context: &Context, caller: &Caller, request: &Request) -> Result<Pushed, Fault> {
     caller.may_push()?;
     if request.body.len() > BODY_BYTES_MAX {
-        return Err(Fault::TooLarge { bytes: request.body.len(), max: BODY_BYTES_MAX });
+        return Err(Fault::TooLarge { bytes: request.body.len(), max: BODY_BYTES_MAX, limit: "body_bytes_max" });
     }
     parsed(context, caller, formats::graphite::parse_body(&request.body, context.ports.clock.now())).await
 }
@@ -185,7 +195,7 @@ pub async fn push(
         .collect();
     let late = take_out_of_time(&mut columns, ports.clock.now(), context.settings.raw_retention_ms);
     rejected.extend(late);
-    let accepted = columns.iter().map(|column| column.samples.len() as u64).sum();
+    let accepted: u64 = columns.iter().map(|column| column.samples.len() as u64).sum();
     let mut lanes: BTreeMap<Lane, Vec<SeriesColumn>> = BTreeMap::new();
     for column in columns {
         let lane = Lane::of_pushed(&caller.tenant, &caller.key_id, column.labels.id());
@@ -195,22 +205,35 @@ pub async fn push(
         // The refusals still have to be counted, and counted durably.
         lanes.insert(Lane::of_source(&caller.tenant, &source), Vec::new());
     }
-    remember_source(ports, caller, &source).await?;
-    let mut records = Vec::with_capacity(lanes.len());
+    let lanes = lanes.into_iter().map(|(lane, series)| (lane, Contents { series, ..Contents::default() }));
+    put_pushed(context, caller, &source, lanes, (accepted, rejected)).await
+}
+
+/// Puts what a request brought, each lane's part cut so that every reader can take it.
+async fn put_pushed(
+    context: &Context,
+    caller: &Caller,
+    source: &SourceName,
+    lanes: impl IntoIterator<Item = (Lane, Contents)>,
+    (mut accepted, mut rejected): (u64, Vec<Rejection>),
+) -> Result<Pushed, Fault> {
+    remember_source(&context.ports, caller, source).await?;
+    let mut records = Vec::new();
     // The refusals go with the first record alone.
     let mut refusals = rejected.clone();
-    for (lane, series) in lanes {
-        let contents = Contents { series, ..Contents::default() };
-        let chunked = wire::chunk(contents, &source, PUSHED_PAYLOAD_BYTES_MAX);
+    for (lane, contents) in lanes {
+        let chunked = wire::chunk(contents, source, PUSHED_PAYLOAD_BYTES_MAX);
+        let too_large: u64 = chunked.rejected.iter().map(|rejection| rejection.count).sum();
+        accepted = accepted.saturating_sub(too_large);
         refusals.extend(chunked.rejected.iter().cloned());
         rejected.extend(chunked.rejected);
         let parts = if chunked.parts.is_empty() { vec![Contents::default()] } else { chunked.parts };
         for part in parts {
-            let pushed = PushedBatch::new(context, source.clone(), part.series, std::mem::take(&mut refusals));
+            let pushed = PushedBatch::new(context, source.clone(), part, std::mem::take(&mut refusals));
             records.push(StreamRecord { lane, data: pushed.envelope(&caller.tenant) });
         }
     }
-    put(ports, records).await?;
+    put(&context.ports, records).await?;
     Ok(Pushed { accepted, rejected })
 }
 
@@ -236,19 +259,10 @@ struct PushedBatch {
 }
 
 impl PushedBatch {
-    fn new(context: &Context, source: SourceName, series: Vec<SeriesColumn>, rejected: Vec<Rejection>) -> Self {
-        let batch = Batch {
-            source,
-            epoch: context.pushes.epoch,
-            seq: context.pushes.next.fetch_add(1, Ordering::Relaxed),
-            created_at: context.ports.clock.now(),
-            ack_now: false,
-            series,
-            checks: Vec::new(),
-            logs: Vec::new(),
-            counters: Counters::default(),
-        };
-        Self { batch, rejected }
+    fn new(context: &Context, source: SourceName, contents: Contents, rejected: Vec<Rejection>) -> Self {
+        let Numbering { epoch, next } = &context.pushes;
+        let seq = next.fetch_add(1, Ordering::Relaxed);
+        Self { batch: contents.into_batch(source, *epoch, seq, context.ports.clock.now()), rejected }
     }
 
     fn envelope(self, tenant: &ports::TenantId) -> Bytes {
@@ -272,7 +286,8 @@ pub(crate) fn own_samples(
     series: Vec<SeriesColumn>,
 ) -> Result<Bytes, Fault> {
     let source = SourceName::new(OWN_SOURCE).map_err(|e| Fault::Internal(e.to_string()))?;
-    Ok(PushedBatch::new(context, source, series, Vec::new()).envelope(tenant))
+    let contents = Contents { series, ..Contents::default() };
+    Ok(PushedBatch::new(context, source, contents, Vec::new()).envelope(tenant))
 }
 
 /// Removes samples outside of the time that is kept.

@@ -133,7 +133,10 @@ async fn store(ports: &Ports, tenant: TenantId, kind: KeyKind, name: &str, text:
     let (id, secret) = split(text).ok_or(Fault::Internal("a made key has the wrong form".to_owned()))?;
     let name = if name.is_empty() { format!("{}-{id}", kind.as_str()) } else { name.to_owned() };
     // The name is the source's name of pushed data, so it obeys the same rules.
-    series::SourceName::new(&name).map_err(|e| Fault::bad(format!("a key's name: {e}")))?;
+    let source = series::SourceName::new(&name).map_err(|e| Fault::bad(format!("a key's name: {e}")))?;
+    if source.as_str() == crate::ingest::OWN_SOURCE {
+        return Err(Fault::bad(format!("a key's name: {name:?} is Daywatch's own")));
+    }
     let stored = StoredKey {
         id: id.to_owned(),
         kind,
@@ -195,6 +198,7 @@ pub async fn authenticate(ports: &Ports, request: &Request) -> Result<Caller, Fa
 }
 
 const WRONG: Fault = Fault::Unauthorized("this key is not valid");
+const REVOKED: Fault = Fault::Unauthorized("this key was revoked");
 
 /// Who a key belongs to.
 pub async fn authenticate_text(ports: &Ports, text: &str) -> Result<Caller, Fault> {
@@ -206,9 +210,18 @@ pub async fn authenticate_text(ports: &Ports, text: &str) -> Result<Caller, Faul
         return Err(WRONG);
     }
     if stored.revoked_at_ms.is_some() {
-        return Err(Fault::Unauthorized("this key was revoked"));
+        return Err(REVOKED);
     }
     Ok(Caller { key_id: stored.id, kind: stored.kind, tenant: stored.tenant, name: stored.name })
+}
+
+/// Fails where a key was revoked since its caller was authenticated.
+pub async fn still_valid(ports: &Ports, id: &str) -> Result<(), Fault> {
+    let item = ports.table.get(&Key::new(Partition::Keys, id)).await?.ok_or(WRONG)?;
+    match decode(&item.value)?.revoked_at_ms {
+        None => Ok(()),
+        Some(_) => Err(REVOKED),
+    }
 }
 
 fn key_of_header(header: &str) -> Option<String> {

@@ -57,7 +57,8 @@ pub struct Settings {
     pub raw_retention_ms: i64,
     /// Where people open the page, for links in notifications.
     pub external_url: String,
-    /// Where websockets are opened.
+    /// Where websockets are opened. One that starts with `/` is a path at whatever address a request
+    /// came to: `serve` may be reached by several, through a tunnel or a proxy.
     pub websocket_url: String,
 }
 

@@ -26,8 +26,8 @@ impl Placed {
 
 /// Stores a block and then its item: readers see both or neither.
 pub(crate) async fn put(ports: &Ports, tenant: &TenantId, packed: Packed) -> Result<(), Fault> {
-    if let Some(name) = &packed.item.name {
-        ports.blobs.put(&blob_name(tenant, name), packed.bytes).await?;
+    if let Some(name) = blob_name(tenant, &packed.item) {
+        ports.blobs.put(&name, packed.bytes).await?;
     }
     let value = packed.item.encode().map_err(|e| Fault::Internal(e.to_string()))?;
     let key = Key::new(Partition::Manifest(tenant.clone()), packed.item.sort_key());
@@ -100,7 +100,10 @@ pub(crate) fn by_window(items: Vec<Placed>) -> BTreeMap<Window, Vec<Placed>> {
     windows
 }
 
-/// Where a block lies. The tenant is part of the name, so that a bucket can be split by it.
-pub(crate) fn blob_name(tenant: &TenantId, block: &str) -> String {
-    format!("{tenant}/blocks/{block}")
+/// Where an item's block lies, if it has one. The tenant is part of the name, so that a bucket can
+/// be split by it. Late blocks lie apart: the same samples may come fresh and, delivered again
+/// after an outage, late, and the sweep of a window must not take the block from under the other.
+pub(crate) fn blob_name(tenant: &TenantId, item: &ManifestItem) -> Option<String> {
+    let folder = if item.level == Level::Late { "late" } else { "blocks" };
+    item.name.as_deref().map(|name| format!("{tenant}/{folder}/{name}"))
 }

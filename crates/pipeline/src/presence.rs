@@ -8,22 +8,25 @@ use wire::SeriesColumn;
 
 use crate::connect::{PRESENCE_LEASE_MS, Presence, presences};
 use crate::error::Fault;
-use crate::{Context, ingest, sources};
+use crate::{Context, ingest, progress, sources};
 
 /// An agent that has been away for this long is history, not an outage.
 pub const FORGOTTEN_MS: i64 = 24 * 3_600_000;
 
-/// Whether a source is here.
+/// Whether a source is here. `silence_to` is the time up to which everything that the stream took
+/// is known: a late pipeline makes nobody absent.
 #[must_use]
-pub fn is_present(presence: &Presence, last_seen: Option<Timestamp>, now: Timestamp) -> bool {
-    let seen = last_seen.map_or(presence.connected_at_ms, |seen| seen.max(presence.connected_at_ms));
-    presence.gone_at_ms.is_none() && seen.plus_ms(PRESENCE_LEASE_MS) > now
+pub fn is_present(presence: &Presence, last_seen: Option<Timestamp>, silence_to: Timestamp) -> bool {
+    let since = presence.connected_at_ms.max(presence.expected_since_ms.unwrap_or(Timestamp(0)));
+    let seen = last_seen.map_or(since, |seen| seen.max(since));
+    presence.gone_at_ms.is_none() && seen.plus_ms(PRESENCE_LEASE_MS) > silence_to
 }
 
 /// Notes for each agent of a tenant whether it is here.
 pub async fn note(context: &Context, tenant: &TenantId) -> Result<(), Fault> {
     let ports = &context.ports;
     let now = ports.clock.now();
+    let silence_to = progress::silence_proven_to(ports).await?;
     let seen = sources::all_last_seen(ports, &context.blocks, tenant).await?;
     let mut records = Vec::new();
     for (source, presence) in presences(ports, tenant).await? {
@@ -32,7 +35,7 @@ pub async fn note(context: &Context, tenant: &TenantId) -> Result<(), Fault> {
         if newest.plus_ms(FORGOTTEN_MS) < now {
             continue;
         }
-        records.push(record(context, tenant, &source, is_present(&presence, last, now), now)?);
+        records.push(record(context, tenant, &source, is_present(&presence, last, silence_to), now)?);
     }
     ingest::put(ports, records).await
 }
@@ -76,12 +79,16 @@ mod tests {
             agent_version: String::new(),
             connected_at_ms: Timestamp(1_000),
             gone_at_ms: None,
+            expected_since_ms: None,
             conflict: None,
         };
         let end = 1_000 + PRESENCE_LEASE_MS;
         assert!(is_present(&lease, None, Timestamp(end - 1)));
         assert!(!is_present(&lease, None, Timestamp(end)));
         assert!(is_present(&lease, Some(Timestamp(2_000)), Timestamp(end)));
+        let waited_for = Presence { expected_since_ms: Some(Timestamp(3_000)), ..lease.clone() };
+        assert!(is_present(&waited_for, Some(Timestamp(2_000)), Timestamp(end + 1_999)));
+        assert!(!is_present(&waited_for, Some(Timestamp(2_000)), Timestamp(end + 2_000)));
         let gone = Presence { gone_at_ms: Some(Timestamp(2_000)), ..lease };
         assert!(!is_present(&gone, Some(Timestamp(1_999)), Timestamp(2_001)));
     }

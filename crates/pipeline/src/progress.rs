@@ -14,11 +14,19 @@ use crate::ingest::OWN_SOURCE;
 /// A shard whose pulses stop for this long does not exist any more.
 const SHARD_FORGOTTEN_MS: i64 = 10 * 60_000;
 
+/// Where the number of shards stands, among the shards' own notes.
+const SHARDS: &str = "#shards";
+
 /// Puts a pulse on every shard.
 pub async fn pulse(ports: &Ports) -> Result<(), Fault> {
     let source = SourceName::new(OWN_SOURCE).map_err(|e| Fault::Internal(e.to_string()))?;
     let envelope = StreamEnvelope::pulse(ports.clock.now(), source);
-    ports.stream.put_on_every_shard(envelope.encode()).await?;
+    let shards = ports.stream.put_on_every_shard(envelope.encode()).await?;
+    let key = Key::new(Partition::Pulses, SHARDS);
+    let value = serde_json::to_vec(&shards).map_err(|e| Fault::Internal(e.to_string()))?;
+    if ports.table.get(&key).await?.is_none_or(|item| item.value != value) {
+        ports.table.write(Write::put(key, value, Condition::Always)).await?;
+    }
     Ok(())
 }
 
@@ -34,13 +42,24 @@ pub(crate) async fn note(ports: &Ports, shard: &str, at: Timestamp) -> Result<()
     Ok(())
 }
 
-/// Everything accepted by the stream up to this time is stored. `None` where that is not known.
+/// Everything accepted by the stream up to this time is stored. `None` where that is not known: a
+/// shard that says nothing for so long that its note has expired proves nothing.
 pub async fn current_through(ports: &Ports) -> Result<Option<Timestamp>, Fault> {
     let items = ports.table.query_all(&Partition::Pulses, "", "").await?;
-    let mut oldest: Option<Timestamp> = None;
+    let mut shards: Option<usize> = None;
+    let mut notes: Vec<Timestamp> = Vec::new();
     for item in &items {
-        let at: Timestamp = parse(&item.value, "pulse")?;
-        oldest = Some(oldest.map_or(at, |o| o.min(at)));
+        if item.sort == SHARDS {
+            shards = Some(parse(&item.value, "number of shards")?);
+        } else {
+            notes.push(parse(&item.value, "pulse")?);
+        }
     }
-    Ok(oldest)
+    Ok(notes.iter().copied().min().filter(|_| shards.is_some_and(|shards| notes.len() >= shards)))
+}
+
+/// Until when silence is proven to be a source's own: now, or earlier where the pipeline is late.
+pub(crate) async fn silence_proven_to(ports: &Ports) -> Result<Timestamp, Fault> {
+    let now = ports.clock.now();
+    Ok(current_through(ports).await?.map_or(Timestamp(0), |through| through.min(now)))
 }

@@ -14,12 +14,17 @@ use series::{Labels, Sample, SourceName};
 use crate::error::Fault;
 use crate::{Context, manifest};
 
-/// Samples that the cache keeps (16 bytes each).
-pub const CACHED_SAMPLES_MAX: u64 = 8_000_000;
+/// Bytes of decoded blocks that the cache keeps.
+pub const CACHED_BYTES_MAX: u64 = 128 * 1024 * 1024;
+/// What a series costs in it beside its samples: a fresh block has few samples a series.
+const SERIES_BYTES: u64 = 400;
+const SAMPLE_BYTES: u64 = 16;
 /// Manifest items that the cache keeps.
 pub const CACHED_ITEMS_MAX: usize = 50_000;
 /// Samples that one query may load.
-pub const LOADED_SAMPLES_MAX: u64 = 50_000_000;
+pub const LOADED_SAMPLES_MAX: u64 = 20_000_000;
+/// How often a query looks into the manifest again because a block in it was swept meanwhile.
+const MANIFEST_READS_MAX: usize = 3;
 
 /// Decoded blocks and manifest items of a warm process.
 #[derive(Default)]
@@ -28,7 +33,7 @@ pub struct BlockCache(Mutex<Cached>);
 #[derive(Default)]
 struct Cached {
     blocks: HashMap<String, (u64, Arc<Block>)>,
-    samples: u64,
+    bytes: u64,
     /// Counts uses; the block used longest ago goes first.
     uses: u64,
     items: HashMap<String, Arc<ManifestItem>>,
@@ -39,7 +44,7 @@ impl BlockCache {
     #[must_use]
     pub fn size(&self) -> (usize, u64) {
         let cached = self.lock();
-        (cached.blocks.len(), cached.samples)
+        (cached.blocks.len(), cached.blocks.values().map(|(_, block)| block.samples()).sum())
     }
 
     fn block(&self, name: &str) -> Option<Arc<Block>> {
@@ -55,11 +60,11 @@ impl BlockCache {
         let mut cached = self.lock();
         cached.uses += 1;
         let used = cached.uses;
-        cached.samples += block.samples();
+        cached.bytes += bytes_of(&block);
         if let Some((_, before)) = cached.blocks.insert(name.to_owned(), (used, block)) {
-            cached.samples -= before.samples();
+            cached.bytes -= bytes_of(&before);
         }
-        if cached.samples > CACHED_SAMPLES_MAX {
+        if cached.bytes > CACHED_BYTES_MAX {
             cached.shrink();
         }
     }
@@ -89,8 +94,13 @@ impl Cached {
         ages.sort_unstable();
         let middle = ages.get(ages.len() / 2).copied().unwrap_or(0);
         self.blocks.retain(|_, (used, _)| *used > middle);
-        self.samples = self.blocks.values().map(|(_, block)| block.samples()).sum();
+        self.bytes = self.blocks.values().map(|(_, block)| bytes_of(block)).sum();
     }
+}
+
+/// About what a decoded block takes.
+fn bytes_of(block: &Block) -> u64 {
+    block.samples() * SAMPLE_BYTES + block.columns().len() as u64 * SERIES_BYTES
 }
 
 /// Loads what the selections ask for.
@@ -180,29 +190,76 @@ async fn for_each_block(
     else {
         return Ok(());
     };
-    for placed in manifest::between(&context.ports, &context.blocks, tenant, (from, to)).await? {
-        let touched = selections.iter().any(|s| placed.item.overlaps(s.from, s.to));
-        if let (true, Some(name)) = (touched, &placed.item.name) {
-            visit(&*block(&context.ports, &context.blocks, tenant, name).await?)?;
+    let mut visited: BTreeSet<String> = BTreeSet::new();
+    let mut missing = String::new();
+    // A sweep between reading the manifest and a block takes the block; what replaces it stands in
+    // the manifest by then. Meeting samples twice, in a block and in its successor, is harmless.
+    'manifest: for _ in 0..MANIFEST_READS_MAX {
+        for placed in manifest::between(&context.ports, &context.blocks, tenant, (from, to)).await? {
+            let touched = selections.iter().any(|s| placed.item.overlaps(s.from, s.to));
+            if !touched || visited.contains(&placed.sort) {
+                continue;
+            }
+            let Some(block) = block(&context.ports, &context.blocks, tenant, &placed.item).await? else {
+                missing = placed.sort;
+                continue 'manifest;
+            };
+            visit(&block)?;
+            visited.insert(placed.sort);
         }
+        return Ok(());
     }
-    Ok(())
+    Err(Fault::Internal(format!("the block of {missing} is in the manifest and not stored")))
 }
 
-/// A block, decoded.
+/// An item's block, decoded; an empty one where the item has only notes. `None`: it is not there,
+/// so either it was swept since the item was read, or it is lost.
 pub(crate) async fn block(
     ports: &Ports,
     cache: &BlockCache,
     tenant: &TenantId,
-    name: &str,
-) -> Result<Arc<Block>, Fault> {
+    item: &ManifestItem,
+) -> Result<Option<Arc<Block>>, Fault> {
+    let (Some(name), Some(place)) = (&item.name, manifest::blob_name(tenant, item)) else {
+        return Ok(Some(Arc::default()));
+    };
     if let Some(block) = cache.block(name) {
-        return Ok(block);
+        return Ok(Some(block));
     }
-    let bytes = ports.blobs.get(&manifest::blob_name(tenant, name)).await?;
-    let bytes = bytes.ok_or_else(|| Fault::Internal(format!("the block {name} is in the manifest and not stored")))?;
+    let Some(bytes) = ports.blobs.get(&place).await? else { return Ok(None) };
     let decoded = Block::decode(bytes).map_err(|e| Fault::Internal(format!("the block {name}: {e}")))?;
     let decoded = Arc::new(decoded);
     cache.keep_block(name, decoded.clone());
-    Ok(decoded)
+    Ok(Some(decoded))
+}
+
+#[cfg(test)]
+mod tests {
+    use wire::SeriesColumn;
+
+    use super::*;
+
+    fn block(series: u64) -> Arc<Block> {
+        let column = |n: u64| SeriesColumn {
+            labels: Labels::from_pairs([("__name__", format!("m{n}").as_str())]).unwrap(),
+            samples: vec![Sample { at: Timestamp(1), value: 1.0 }],
+        };
+        Arc::new(blocks::join((0..series).map(column)))
+    }
+
+    #[test]
+    fn decoded_blocks_at_the_limit_and_one_past_it() {
+        let cache = BlockCache::default();
+        let each = block(1_000);
+        let fit = CACHED_BYTES_MAX / bytes_of(&each);
+        for n in 0..fit {
+            cache.keep_block(&n.to_string(), each.clone());
+        }
+        assert_eq!(cache.size(), (fit as usize, fit * 1_000));
+        // A use keeps it; the others of the older half go.
+        assert!(cache.block("0").is_some());
+        cache.keep_block("one more", each);
+        assert!(cache.size().0 as u64 <= fit.div_ceil(2));
+        assert!(cache.block("0").is_some() && cache.block("one more").is_some() && cache.block("1").is_none());
+    }
 }

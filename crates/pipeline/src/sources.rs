@@ -13,7 +13,7 @@ use crate::error::Fault;
 use crate::ingest::OWN_SOURCE;
 use crate::presence::is_present;
 use crate::read::BlockCache;
-use crate::{Context, manifest};
+use crate::{Context, manifest, progress};
 
 /// A conflict of names is shown for this long after the last attempt.
 pub const CONFLICT_SHOWN_MS: i64 = 10 * 60_000;
@@ -68,20 +68,26 @@ pub async fn all(context: &Context, tenant: &TenantId) -> Result<Vec<Source>, Fa
     let items = manifest::all(ports, &context.blocks, tenant).await?;
     let items: Vec<Arc<ManifestItem>> = items.into_iter().map(|placed| placed.item).collect();
     let ledger = Ledger::join(items.iter().map(Arc::as_ref));
+    let silence_to = progress::silence_proven_to(ports).await?;
     let leases: BTreeMap<SourceName, Presence> = presences(ports, tenant).await?.into_iter().collect();
     let pushing = ports.table.query_all(&Partition::Sources(tenant.clone()), "", "").await?;
     let pushing = pushing.iter().filter_map(|item| SourceName::new(&item.sort).ok());
     let mut names: std::collections::BTreeSet<SourceName> = pushing.collect();
     names.extend(leases.keys().cloned());
     names.extend(ledger.sources.keys().cloned());
-    let one = |name: &SourceName| source(name, ledger.sources.get(name), leases.get(name), now);
+    let one = |name: &SourceName| source(name, ledger.sources.get(name), leases.get(name), (now, silence_to));
     Ok(names.iter().filter(|name| name.as_str() != OWN_SOURCE).map(one).collect())
 }
 
-fn source(name: &SourceName, ledger: Option<&SourceLedger>, lease: Option<&Presence>, now: Timestamp) -> Source {
+fn source(
+    name: &SourceName,
+    ledger: Option<&SourceLedger>,
+    lease: Option<&Presence>,
+    (now, silence_to): (Timestamp, Timestamp),
+) -> Source {
     let heard = ledger.map(|ledger| ledger.last_seen);
     let present = match lease {
-        Some(lease) => is_present(lease, heard, now),
+        Some(lease) => is_present(lease, heard, silence_to),
         None => heard.is_some_and(|heard| heard.plus_ms(crate::connect::PRESENCE_LEASE_MS) > now),
     };
     let conflict = lease.and_then(|lease| lease.conflict.clone());

@@ -5,6 +5,9 @@
 //! - `connecting`: keys, tickets, hello, two agents of one name, leases
 //! - `faulty`: partial puts, a store that fails, records that cannot be read
 //! - `compacting`: windows that close, and what is deleted when
+//! - `silent`: whose silence it is: the hosts', the pipeline's or the server's
+
+#![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "only tests use this")]
 
 #[path = "flow/bench.rs"]
 mod bench;
@@ -14,5 +17,7 @@ mod compacting;
 mod connecting;
 #[path = "flow/faulty.rs"]
 mod faulty;
+#[path = "flow/silent.rs"]
+mod silent;
 #[path = "flow/storing.rs"]
 mod storing;

@@ -59,11 +59,9 @@ async fn join_window(context: &Context, tenant: &TenantId, live: Vec<Placed>) ->
     }
     let mut inputs = Vec::with_capacity(live.len());
     for placed in live {
-        let block = match &placed.item.name {
-            Some(name) => (*read::block(&context.ports, &context.blocks, tenant, name).await?).clone(),
-            None => blocks::Block::default(),
-        };
-        inputs.push(((*placed.item).clone(), block));
+        let block = read::block(&context.ports, &context.blocks, tenant, &placed.item).await?;
+        let block = block.ok_or_else(|| Fault::Internal(format!("the block of {} is not stored", placed.sort)))?;
+        inputs.push(((*placed.item).clone(), (*block).clone()));
     }
     let packed = blocks::compact(inputs).map_err(|e| Fault::Internal(format!("compaction: {e}")))?;
     manifest::put(&context.ports, tenant, packed).await
@@ -77,13 +75,14 @@ async fn sweep(context: &Context, tenant: &TenantId, window: Window) -> Result<(
     let mut items = manifest::level_between(ports, &context.blocks, tenant, Level::Ten, instant).await?;
     items.extend(manifest::level_between(ports, &context.blocks, tenant, Level::Fresh, instant).await?);
     let live = manifest::without_replaced(items.clone());
-    let kept = |name: &str| live.iter().any(|placed| placed.item.name.as_deref() == Some(name));
+    let kept =
+        |name: &str| live.iter().any(|placed| manifest::blob_name(tenant, &placed.item).as_deref() == Some(name));
     for placed in &items {
         if live.iter().any(|alive| alive.sort == placed.sort) {
             continue;
         }
-        if let Some(name) = placed.item.name.as_deref().filter(|name| !kept(name)) {
-            ports.blobs.delete(&manifest::blob_name(tenant, name)).await?;
+        if let Some(name) = manifest::blob_name(tenant, &placed.item).filter(|name| !kept(name)) {
+            ports.blobs.delete(&name).await?;
         }
         let key = Key::new(Partition::Manifest(tenant.clone()), &placed.sort);
         ports.table.write(Write::Delete { key, condition: Condition::Always }).await?;

@@ -2,17 +2,19 @@
 
 use serde::Deserialize;
 use series::{Labels, Sample, SourceName, Timestamp};
-use wire::limits::{CHECK_NAME_BYTES_MAX, CHECK_TEXT_BYTES_MAX};
-use wire::{Batch, CheckResult, CheckState, Rejection, SeriesColumn};
+use wire::limits::{CHECK_NAME_BYTES_MAX, CHECK_TEXT_BYTES_MAX, DECOMPRESSED_BYTES_FREE};
+use wire::{CheckResult, CheckState, Contents, Rejection, SeriesColumn};
 
-use super::{Pushed, PushedBatch, put, remember_source};
+use super::{Pushed, put_pushed};
 use crate::Context;
 use crate::error::Fault;
-use crate::http::Request;
+use crate::http::{BODY_BYTES_MAX, Request};
 use crate::keys::Caller;
 
 /// Results of one request.
 pub const RESULTS_MAX: usize = 1_000;
+/// Results of one record: with the longest texts they stay below what a batch may decompress to.
+const RESULTS_PER_LOT_MAX: usize = DECOMPRESSED_BYTES_FREE / (2 * CHECK_TEXT_BYTES_MAX);
 
 #[derive(Deserialize)]
 struct Passive {
@@ -35,22 +37,21 @@ enum Ttl {
 /// Takes results; a bad one is named and its neighbours go through.
 pub async fn checks(context: &Context, caller: &Caller, request: &Request) -> Result<Pushed, Fault> {
     caller.may_push()?;
-    let ports = &context.ports;
+    if request.body.len() > BODY_BYTES_MAX {
+        return Err(Fault::TooLarge { bytes: request.body.len(), max: BODY_BYTES_MAX, limit: "body_bytes_max" });
+    }
     let items: Vec<serde_json::Value> = serde_json::from_str(request.text()?)
         .map_err(|e| Fault::bad(format!("line {}, column {}: {e}", e.line(), e.column())))?;
     if items.len() > RESULTS_MAX {
         return Err(Fault::bad(format!("{} results, at most {RESULTS_MAX} are taken at once", items.len())));
     }
     let source = SourceName::new(&caller.name).map_err(|e| Fault::Internal(format!("the key's name: {e}")))?;
-    let now = ports.clock.now();
-    let (mut results, mut series) = (Vec::new(), Vec::new());
+    let now = context.ports.clock.now();
+    let mut results: Vec<(CheckResult, SeriesColumn)> = Vec::new();
     let mut rejected: Option<Rejection> = None;
     for (index, item) in items.into_iter().enumerate() {
         match read(item, &source, now) {
-            Ok((result, column)) => {
-                results.push(result);
-                series.push(column);
-            }
+            Ok(result) => results.push(result),
             Err(text) => {
                 let refusal = rejected.get_or_insert_with(|| Rejection {
                     reason: "bad_check_result".to_owned(),
@@ -63,12 +64,16 @@ pub async fn checks(context: &Context, caller: &Caller, request: &Request) -> Re
     }
     let rejected: Vec<Rejection> = rejected.into_iter().collect();
     let accepted = results.len() as u64;
-    remember_source(ports, caller, &source).await?;
-    let pushed = PushedBatch::new(context, source.clone(), series, rejected.clone());
-    let pushed = PushedBatch { batch: Batch { checks: results, ..pushed.batch }, ..pushed };
     let lane = series::Lane::of_source(&caller.tenant, &source);
-    put(ports, vec![ports::StreamRecord { lane, data: pushed.envelope(&caller.tenant) }]).await?;
-    Ok(Pushed { accepted, rejected })
+    // In lots, so that a result and its sample travel in one record. Nothing at all is a lot too:
+    // the refusals have to be counted.
+    let mut lots = Vec::new();
+    let mut results = results.into_iter().peekable();
+    while results.peek().is_some() || lots.is_empty() {
+        let (checks, series) = results.by_ref().take(RESULTS_PER_LOT_MAX).unzip();
+        lots.push((lane, Contents { series, checks, ..Contents::default() }));
+    }
+    put_pushed(context, caller, &source, lots, (accepted, rejected)).await
 }
 
 fn read(item: serde_json::Value, source: &SourceName, now: Timestamp) -> Result<(CheckResult, SeriesColumn), String> {

@@ -10,7 +10,7 @@ use pipeline::keys::{self, Caller, KeyKind};
 use pipeline::wire::{AgentFrame, Batch, Counters, SeriesColumn, ServerFrame};
 use pipeline::{
     ConnectionId, Context, DAY_MS, Delivered, Labels, Ports, Sample, Settings, SourceName, TenantId, Timestamp,
-    aggregate, connect, ingest, promql, query,
+    aggregate, connect, ingest, progress, promql, query,
 };
 use series::Epoch;
 
@@ -91,6 +91,12 @@ impl Bench {
                 consumer.commit(&last.sequence).await.unwrap();
             }
         }
+    }
+
+    /// A pulse on every shard, and all before it aggregated: the pipeline is current.
+    pub(crate) async fn pulse(&self) {
+        progress::pulse(&self.context.ports).await.unwrap();
+        self.aggregate().await;
     }
 
     pub(crate) async fn graphite(&self, caller: &Caller, lines: &str) -> ingest::Pushed {

@@ -51,3 +51,25 @@ async fn a_closed_window_becomes_one_block_with_the_same_samples_and_ledger() {
     let ledger = sources::all(&bench.context, &TenantId::default()).await.unwrap();
     assert_eq!((ledger[0].counters.stored, ledger[0].counters.generated), (20, 20));
 }
+
+#[tokio::test]
+async fn what_comes_again_after_an_outage_is_not_swept_with_its_window() {
+    let bench = Bench::new(2);
+    let caller = bench.caller(KeyKind::Agent, "router").await;
+    let started = bench.now();
+    bench.graphite(&caller, "m 1\n").await;
+    let records = bench.delivered().await;
+    // The process ends between storing and committing, and starts again half an hour later.
+    for at in [0, 3 * TEN_MINUTES_MS] {
+        bench.clock.set(started.plus_ms(at));
+        for shard in &records {
+            aggregate::stream(&bench.context, shard).await.unwrap();
+        }
+    }
+    aggregate::compact(&bench.context).await.unwrap();
+    bench.clock.set(started.plus_ms(TEN_MINUTES_MS + aggregate::KEEP_REPLACED_MS + 1));
+    aggregate::compact(&bench.context).await.unwrap();
+    assert_eq!(bench.number("count_over_time(m[3h])").await, Some(1.0));
+    let ledger = sources::all(&bench.context, &TenantId::default()).await.unwrap();
+    assert_eq!((ledger[0].counters.stored, ledger[0].counters.generated), (1, 1));
+}

@@ -1,9 +1,10 @@
 //! Keys, tickets, hello, two agents of one name, leases.
 
+use pipeline::connect::Connection;
 use pipeline::http::Request;
 use pipeline::keys::{self, KeyKind};
 use pipeline::wire::ServerFrame;
-use pipeline::{TenantId, connect, presence, sources, tickets};
+use pipeline::{ConnectionId, TenantId, connect, presence, sources, tickets};
 
 use crate::bench::{Bench, frame};
 
@@ -83,11 +84,83 @@ async fn the_same_process_takes_its_name_over_from_a_connection_that_only_seems_
 #[tokio::test]
 async fn a_silent_holder_loses_its_name_when_the_lease_ends() {
     let bench = Bench::new(5);
-    let (_first, _first_out) = bench.agent("web-1", "run-1").await;
+    let (_first, mut first_out) = bench.agent("web-1", "run-1").await;
     bench.clock.advance_ms(connect::PRESENCE_LEASE_MS - 1);
     assert!(bench.open("web-1", "run-2").await.0.is_none());
     bench.clock.advance_ms(1);
-    assert!(bench.open("web-1", "run-2").await.0.is_some());
+    // Not heard is silent only where the pipeline is known to be current.
+    assert!(bench.open("web-1", "run-2").await.0.is_none());
+    bench.pulse().await;
+    let (second, _second_out) = bench.open("web-1", "run-2").await;
+    assert!(second.is_some());
+    // The first one's connection, whatever still comes over it, is ended.
+    while first_out.next().await.is_some() {}
+}
+
+async fn greet(bench: &Bench, connection: &Connection, name: &str) -> Option<Connection> {
+    let hello = format!(r#"{{"action":"hello","version":1,"source":"{name}","epoch":"1","run_id":"r"}}"#);
+    let hello = pipeline::wire::AgentFrame::from_json(&hello).unwrap();
+    connect::hello(&bench.context.ports, connection, &hello).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_name_that_cannot_be_taken_is_answered_and_not_left_waiting() {
+    let bench = Bench::new(8);
+    let caller = bench.caller(KeyKind::Agent, "agents").await;
+    for (number, name) in ["", "two words", pipeline::ingest::OWN_SOURCE].into_iter().enumerate() {
+        let id = ConnectionId(format!("c{number}"));
+        let mut outgoing = bench.embedded.connections().register(id.clone());
+        let connection = connect::connect(&bench.context.ports, id, caller.clone(), false).await.unwrap();
+        assert!(greet(&bench, &connection, name).await.is_none(), "{name:?}");
+        match frame(&mut outgoing).await {
+            ServerFrame::Bye { reason, text, .. } => {
+                assert_eq!(reason, "bad_hello");
+                assert!(text.starts_with("hello.source"), "{text}");
+            }
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(outgoing.next().await, None, "the connection ends");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_takes_another_name_leaves_the_first() {
+    let bench = Bench::new(9);
+    let (connection, _out) = bench.agent("web-1", "r").await;
+    let connection = greet(&bench, &connection, "web-2").await.unwrap();
+    assert_eq!(connection.source.as_ref().map(|source| source.as_str()), Some("web-2"));
+    let leases = connect::presences(&bench.context.ports, &TenantId::default()).await.unwrap();
+    let here: Vec<_> = leases.iter().filter(|(_, lease)| lease.gone_at_ms.is_none()).map(|(name, _)| name).collect();
+    assert_eq!(here, [connection.source.as_ref().unwrap()]);
+}
+
+#[tokio::test]
+async fn a_ticket_does_not_outlive_its_key() {
+    let bench = Bench::new(10);
+    let ports = &bench.context.ports;
+    let caller = bench.caller(KeyKind::Read, "page").await;
+    let (ticket, _) = tickets::issue(ports, &caller).await.unwrap();
+    keys::revoke(ports, &caller.tenant, &caller.key_id).await.unwrap();
+    let id = ConnectionId("page".to_owned());
+    let redeemed = tickets::redeem(ports, &ticket).await.unwrap();
+    assert_eq!(connect::connect(ports, id.clone(), redeemed, true).await.unwrap_err().status(), 401);
+    assert!(connect::find(ports, &id).await.unwrap().is_none(), "nothing is left of it");
+}
+
+#[tokio::test]
+async fn an_unreadable_batch_that_comes_again_is_counted_once() {
+    let bench = Bench::new(11);
+    let (connection, mut out) = bench.agent("web-1", "r").await;
+    assert!(matches!(frame(&mut out).await, ServerFrame::Welcome { .. }));
+    for _ in 0..2 {
+        let name = Some((series::Epoch(1), 7));
+        pipeline::ingest::batch(&bench.context, &connection, "bm90IHpzdGQ=", name).await.unwrap();
+        assert!(matches!(frame(&mut out).await, ServerFrame::Ack { .. }));
+        assert!(matches!(frame(&mut out).await, ServerFrame::Error { .. }));
+    }
+    bench.aggregate().await;
+    let sources = sources::all(&bench.context, &TenantId::default()).await.unwrap();
+    assert_eq!(sources[0].counters.rejected.values().sum::<u64>(), 1, "{:?}", sources[0].counters);
 }
 
 #[tokio::test]

@@ -130,3 +130,71 @@ async fn a_record_that_cannot_be_read_is_kept_aside_and_its_neighbours_go_on() {
     assert_eq!(kept.len(), 1, "the same bytes are kept once");
     assert!(kept[0].value.ends_with(b"\npoison"));
 }
+
+/// Has forgotten what was stored, so often.
+struct Forgetful {
+    inner: Arc<dyn Blobs>,
+    times: Arc<AtomicUsize>,
+}
+
+#[async_trait]
+impl Blobs for Forgetful {
+    async fn put(&self, name: &str, bytes: Bytes) -> Result<(), PortError> {
+        self.inner.put(name, bytes).await
+    }
+
+    async fn get(&self, name: &str) -> Result<Option<Bytes>, PortError> {
+        match self.times.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1)) {
+            Ok(_) => Ok(None),
+            Err(_) => self.inner.get(name).await,
+        }
+    }
+
+    async fn delete(&self, name: &str) -> Result<(), PortError> {
+        self.inner.delete(name).await
+    }
+
+    async fn list(&self, prefix: &str) -> Result<Vec<String>, PortError> {
+        self.inner.list(prefix).await
+    }
+}
+
+#[tokio::test]
+async fn a_block_that_was_swept_meanwhile_is_looked_up_again_and_one_that_is_lost_is_an_error() {
+    let times = Arc::new(AtomicUsize::new(0));
+    let handle = times.clone();
+    let bench = Bench::with_ports(1, |mut ports| {
+        ports.blobs = Arc::new(Forgetful { inner: ports.blobs, times: handle });
+        ports
+    });
+    let caller = bench.caller(KeyKind::Agent, "router").await;
+    bench.graphite(&caller, LINES).await;
+    bench.aggregate().await;
+    times.store(1_000, Ordering::SeqCst);
+    let options = pipeline::promql::Options::default();
+    let tenant = TenantId::default();
+    let lost = pipeline::query::instant(&bench.context, &tenant, "a", bench.now(), &options).await;
+    assert!(matches!(lost, Err(pipeline::Fault::Internal(text)) if text.contains("not stored")));
+    times.store(1, Ordering::SeqCst);
+    assert_eq!(bench.number(r#"count({__name__=~"[a-f]"})"#).await, Some(6.0));
+}
+
+#[tokio::test]
+async fn documents_that_cannot_be_stored_are_the_senders_fault_and_change_nothing() {
+    use pipeline::documents::{self, Kind};
+    let bench = Bench::new(1);
+    let ports = &bench.context.ports;
+    let tenant = TenantId::default();
+    let rules = "groups: []\n".to_owned();
+    let twice = vec![(Kind::Rules, "a.yml".to_owned(), rules.clone()); 2];
+    // Each line's end takes two bytes in the store.
+    let long = format!("{rules}{}", "\n".repeat(documents::DOCUMENT_BYTES_MAX - rules.len()));
+    let too_long = vec![(Kind::Rules, "a.yml".to_owned(), long)];
+    let line = format!("{rules}#{}\n", "x".repeat(200_000));
+    let too_much = (0..20).map(|n| (Kind::Rules, format!("{n}.yml"), line.clone())).collect();
+    for (documents, status) in [(twice, 400), (too_long, 413), (too_much, 413)] {
+        let documents: Vec<(Kind, String, String)> = documents;
+        assert_eq!(documents::put_all(ports, &tenant, &documents).await.unwrap_err().status(), status);
+    }
+    assert!(documents::all(ports, &tenant, Kind::Rules).await.unwrap().is_empty());
+}

@@ -2,7 +2,7 @@
 
 use pipeline::keys::KeyKind;
 use pipeline::wire::ServerFrame;
-use pipeline::{TenantId, aggregate, ingest, sources};
+use pipeline::{Request, TenantId, aggregate, ingest, sources};
 
 use crate::bench::{Bench, batch, frame};
 
@@ -129,4 +129,22 @@ async fn a_batch_that_cannot_be_read_is_kept_aside_and_acknowledged_so_that_it_d
     assert_eq!(sources[0].counters.rejected.get("batch_not_base64"), Some(&1));
     let aside = ports::Partition::Quarantine(TenantId::default());
     assert_eq!(bench.context.ports.table.query_all(&aside, "", "").await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn passive_checks_with_the_longest_texts_are_stored_and_not_only_accepted() {
+    let bench = Bench::new(4);
+    let caller = bench.caller(KeyKind::Agent, "backup").await;
+    let text = "a".repeat(4_000);
+    let one = |n: usize| format!(r#"{{"check":"c{n}","status":1,"text":"{text}"}}"#);
+    let body = format!("[{}]", (0..ingest::RESULTS_MAX).map(one).collect::<Vec<_>>().join(","));
+    let request = Request { body: body.into(), ..Request::default() };
+    let pushed = ingest::checks(&bench.context, &caller, &request).await.unwrap();
+    assert_eq!((pushed.accepted, pushed.rejected.len()), (1_000, 0));
+    bench.aggregate().await;
+    assert_eq!(bench.number("count(check_status)").await, Some(1_000.0));
+
+    let body = format!("[{}]", (0..=ingest::RESULTS_MAX).map(one).collect::<Vec<_>>().join(","));
+    let request = Request { body: body.into(), ..Request::default() };
+    assert_eq!(ingest::checks(&bench.context, &caller, &request).await.unwrap_err().status(), 400);
 }
