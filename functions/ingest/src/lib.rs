@@ -50,3 +50,6 @@ pub async fn message(context: &Context, connection: &Connection, frame: &AgentFr
         _ => Err(Fault::bad("this is no batch")),
     }
 }
+
+#[cfg(test)]
+mod tests;

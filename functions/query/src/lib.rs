@@ -18,7 +18,7 @@ async fn answer(context: &Context, request: &Request) -> Result<Response, Fault>
     let path: Vec<&str> = request.path.trim_matches('/').split('/').collect();
     // What needs no key: the page itself, and where websockets are.
     match path.as_slice() {
-        ["api", "v1", "endpoints"] => return house::endpoints(context),
+        ["api", "v1", "endpoints"] => return house::endpoints(context, request),
         ["api", ..] => {}
         _ => return page::asset(request),
     }
@@ -29,7 +29,7 @@ async fn answer(context: &Context, request: &Request) -> Result<Response, Fault>
         ["api", "v1", "config", ..] | ["api", "v1", "keys", ..] | ["api", "v1", "notify", ..] => {
             admin::answer(context, &caller, request, &path[2..]).await
         }
-        ["api", "v1", "ticket"] if request.method == "POST" => house::ticket(context, &caller).await,
+        ["api", "v1", "ticket"] => house::ticket(context, &caller, request).await,
         ["api", "v1", rest @ ..] if read => {
             caller.may_read()?;
             match rest {
@@ -41,3 +41,6 @@ async fn answer(context: &Context, request: &Request) -> Result<Response, Fault>
         _ => Err(Fault::NotFound(format!("there is nothing at {}", request.path))),
     }
 }
+
+#[cfg(test)]
+mod tests;

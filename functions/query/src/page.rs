@@ -17,19 +17,23 @@ const NOT_BUILT: &str = "Daywatch is running, but its page was not built into th
 
 /// A file of the page; `/` is `index.html`.
 pub(crate) fn asset(request: &Request) -> Result<Response, Fault> {
-    if !matches!(request.method.as_str(), "GET" | "HEAD") {
-        return Err(Fault::Method(request.method.clone()));
-    }
+    let read = matches!(request.method.as_str(), "GET" | "HEAD");
     let name = match request.path.trim_start_matches('/') {
         "" => "index.html",
         name => name,
     };
     let Some((_, content)) = ASSETS.iter().find(|(asset, _)| *asset == name) else {
-        if name == "index.html" {
+        if name == "index.html" && read {
             return Ok(Response::new(503, "text/plain; charset=utf-8", NOT_BUILT));
         }
-        return Err(Fault::NotFound(format!("there is nothing at {}", request.path)));
+        return Err(match name {
+            "index.html" => Fault::Method(request.method.clone()),
+            _ => Fault::NotFound(format!("there is nothing at {}", request.path)),
+        });
     };
+    if !read {
+        return Err(Fault::Method(request.method.clone()));
+    }
     let mut response = Response::new(200, content_type(name), Bytes::from_static(content));
     // Vite names what stands in `assets/` by its content.
     let cache = if name.starts_with("assets/") { "public, max-age=31536000, immutable" } else { "no-cache" };

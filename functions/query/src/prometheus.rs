@@ -41,6 +41,9 @@ fn options(request: &Request) -> Result<promql::Options, Fault> {
     let mut options = promql::Options::default();
     if let Some(text) = request.parameter("lookback_delta") {
         options.lookback_ms = parameters::duration_ms("lookback_delta", text)?;
+        if options.lookback_ms <= 0 {
+            return Err(Fault::bad("parameter \"lookback_delta\": a duration more than zero is needed"));
+        }
     }
     Ok(options)
 }
