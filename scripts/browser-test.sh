@@ -13,7 +13,9 @@ if ! compgen -G 'dashboard/browser/*.test.mjs' >/dev/null; then
   echo "skipped: there are no browser tests in dashboard/browser"
   exit 0
 fi
-if ! has chromium && ! has chromium-browser && [ -z "${CHROMIUM:-}" ]; then
+CHROMIUM=${CHROMIUM:-$(command -v chromium || command -v chromium-browser || true)}
+export CHROMIUM
+if [ ! -x "$CHROMIUM" ]; then
   echo "skipped: no Chromium here (Debian: apt-get install chromium, or make deps-test)"
   exit 0
 fi

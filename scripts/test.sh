@@ -35,6 +35,9 @@ only=("$@")
 
 # What the tests of several processes start, and what the browser opens.
 prepare() { scripts/page.sh && cargo build --locked -p daywatch -p daywatch-agent; }
+# Else each of these tests would make sure by itself that they are built.
+programs=$(mkdir -p "$(target_folder)/debug" && cd "$(target_folder)/debug" && pwd) || exit 1
+export DAYWATCH_BIN=$programs/daywatch DAYWATCH_AGENT_BIN=$programs/daywatch-agent
 
 rust() {
   if cargo nextest --version >/dev/null 2>&1; then
