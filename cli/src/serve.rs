@@ -31,6 +31,8 @@ use crate::commands::apply;
 
 /// How long the end waits for what still holds the store.
 const CLOSE: std::time::Duration = std::time::Duration::from_secs(5);
+/// How long the end waits for requests under way: a slow client may hold one open for ever.
+const FINISH: std::time::Duration = std::time::Duration::from_secs(10);
 /// Raw samples are kept this long unless `--retention-days` says otherwise.
 const RETENTION_DAYS: u16 = 30;
 
@@ -55,7 +57,7 @@ pub(crate) struct ServeArgs {
     #[arg(long)]
     external_url: Option<String>,
     /// Days that raw samples are kept.
-    #[arg(long, default_value_t = RETENTION_DAYS)]
+    #[arg(long, default_value_t = RETENTION_DAYS, value_parser = clap::value_parser!(u16).range(1..))]
     retention_days: u16,
     /// Logs as JSON.
     #[arg(long)]
@@ -178,11 +180,10 @@ impl House {
 }
 
 fn settings(base: &str, retention_days: u16) -> Settings {
-    let websocket = base.replacen("http", "ws", 1);
     Settings {
         raw_retention_ms: i64::from(retention_days) * DAY_MS,
         external_url: base.to_owned(),
-        websocket_url: format!("{websocket}/ws"),
+        websocket_url: "/ws".to_owned(),
     }
 }
 
@@ -217,18 +218,28 @@ pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
 
     let url_file = args.data.join("url");
     let loops = loops::start(&house, args.graphite).await?;
-    let web = tokio::spawn(web::serve(listener, house.clone(), house.stopping()));
+    let mut web = tokio::spawn(web::serve(listener, house.clone(), house.stopping()));
     std::fs::write(&url_file, format!("{base}\n")).with_context(|| format!("cannot write {}", url_file.display()))?;
     tracing::info!(url = base, data = %args.data.display(), "Daywatch serves");
 
     let code = tokio::select! {
         signal = asked_to_stop() => { signal?; ExitCode::SUCCESS }
         fault = loops.failed() => { tracing::error!("{fault}"); ExitCode::FAILURE }
+        ended = &mut web => { tracing::error!("the HTTP server ended by itself: {ended:?}"); ExitCode::FAILURE }
     };
     tracing::info!("stopping");
     house.stop.send_replace(true);
-    std::fs::remove_file(&url_file).with_context(|| format!("cannot remove {}", url_file.display()))?;
-    web.await??;
+    // Whatever goes wrong from here on, the stream and the store are closed.
+    if let Err(error) = std::fs::remove_file(&url_file) {
+        tracing::warn!("cannot remove {}: {error}", url_file.display());
+    }
+    if !web.is_finished() {
+        match tokio::time::timeout(FINISH, &mut web).await {
+            Ok(Ok(Ok(()))) => {}
+            Ok(ended) => tracing::error!("the HTTP server ended badly: {ended:?}"),
+            Err(_) => web.abort(),
+        }
+    }
     loops.stop().await;
     // Sockets and requests hold the house for a moment longer.
     let deadline = tokio::time::Instant::now() + CLOSE;
@@ -266,9 +277,16 @@ async fn first_start(house: &House, data: &Path) -> anyhow::Result<()> {
 fn write_secret(path: &Path, text: &str) -> std::io::Result<()> {
     use std::io::Write as _;
     use std::os::unix::fs::OpenOptionsExt as _;
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    // All of it or nothing: half a key would lock the operator out.
+    let half = path.with_extension("new");
+    match std::fs::remove_file(&half) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&half)?;
     writeln!(file, "{text}")?;
-    file.sync_all()
+    file.sync_all()?;
+    std::fs::rename(&half, path)
 }
 
 async fn asked_to_stop() -> anyhow::Result<()> {
@@ -286,5 +304,23 @@ fn fault<T>(result: Result<T, Fault>) -> anyhow::Result<T> {
     match result {
         Ok(value) => Ok(value),
         Err(fault) => bail!("{fault}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_secret_is_its_owners_and_whole_even_after_a_crash_on_the_way() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("admin.key");
+        std::fs::write(path.with_extension("new"), "dw_adm").unwrap();
+        write_secret(&path, "dw_admin_x_y").unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "dw_admin_x_y\n");
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 }

@@ -308,15 +308,17 @@ async fn tick(house: &House, name: &str) -> Result<(), Fault> {
     match name {
         "pulse" => evaluate_alerts::pulse(context).await,
         "presence" => {
+            // What fails for one does not stop the others.
+            let mut outcome = Ok(());
             for tenant in documents::tenants(&context.ports).await? {
-                pipeline::presence::note(context, &tenant).await?;
-                pipeline::wishes::for_rules(context, &tenant).await?;
+                outcome = outcome.and(pipeline::presence::note(context, &tenant).await);
+                outcome = outcome.and(pipeline::wishes::for_rules(context, &tenant).await);
             }
-            Ok(())
+            outcome
         }
         _ => {
-            evaluate_alerts::tick(context).await?;
-            aggregate::schedule(context).await
+            let evaluated = evaluate_alerts::tick(context).await;
+            aggregate::schedule(context).await.and(evaluated)
         }
     }
 }

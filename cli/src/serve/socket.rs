@@ -12,6 +12,9 @@ use super::House;
 
 /// A connection without any frame for this long is closed (API Gateway: 10 min).
 const IDLE: Duration = Duration::from_secs(10 * 60);
+/// A connection lives no longer (API Gateway: 2 h; agents reconnect before): what is stored of it
+/// has an end as well.
+const LIFE: Duration = Duration::from_secs(2 * 3_600);
 /// A peer that does not take a message in this time is cut.
 const SEND: Duration = Duration::from_secs(20);
 
@@ -31,6 +34,8 @@ pub(super) async fn run(house: Arc<House>, socket: WebSocket, connection: Connec
     let mut writer = Some(writer);
     let mut connection = connection;
     let mut stopping = house.stopping();
+    let life = tokio::time::sleep(LIFE);
+    tokio::pin!(life);
     loop {
         let ended = async {
             match writer.as_mut() {
@@ -42,6 +47,7 @@ pub(super) async fn run(house: Arc<House>, socket: WebSocket, connection: Connec
             message = tokio::time::timeout(IDLE, stream.next()) => message,
             () = ended => { writer = None; break }
             _ = stopping.wait_for(|stop| *stop) => break,
+            () = &mut life => break,
         };
         let Ok(Some(Ok(message))) = message else { break };
         match message {
@@ -53,7 +59,11 @@ pub(super) async fn run(house: Arc<House>, socket: WebSocket, connection: Connec
             Message::Ping(_) | Message::Pong(_) => {}
         }
     }
-    house.disconnected(&connection).await;
+    // The end of the server is not the end of its agents: the next start gives them time to come
+    // back (`connect::forget_all`).
+    if !*stopping.borrow() {
+        house.disconnected(&connection).await;
+    }
     if let Some(writer) = writer {
         // What was posted last (a `bye`) still goes out.
         if let Err(error) = house.context.ports.push.disconnect(&connection.id).await {
