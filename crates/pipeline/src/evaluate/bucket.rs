@@ -73,6 +73,16 @@ async fn evaluate(context: &Context, tenant: &TenantId, group: &Group, look: Loo
         let before = bucket_end(since, group.interval_ms, 0).plus_ms(-group.interval_ms);
         last = Some(last.map_or(before, |last| last.max(before)));
     }
+    if last.is_none() {
+        // A new group begins with the bucket that ended last, and stays with it until it closes:
+        // the proof that the pipeline is current comes more seldom than short buckets end.
+        let (first, _) = due(None, now, group.interval_ms, 0);
+        last = first.first().map(|end| end.plus_ms(-group.interval_ms));
+        known.value.last = last;
+        if !stored::save_group(&context.ports, tenant, group, &mut known).await? {
+            return Ok(());
+        }
+    }
     let (ends, skipped) = due(last, now, group.interval_ms, 0);
     known.value.skipped += skipped;
     for end in &ends {

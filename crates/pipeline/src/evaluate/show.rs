@@ -63,7 +63,7 @@ fn shown_rule(context: &Context, rule: &Rule, state: &RuleState, group: &GroupIt
     let error = group.errors.get(&rule.id).cloned().unwrap_or_default();
     let refused = if state.refused > 0 { format!("{} alerts found no room", state.refused) } else { String::new() };
     let error = if error.is_empty() { refused } else { error };
-    let health = match (error.is_empty(), group.last.is_some() || !state.instances.is_empty()) {
+    let health = match (error.is_empty(), group.closed_by.is_some() || !state.instances.is_empty()) {
         (false, _) => "err",
         (true, true) => "ok",
         (true, false) => "unknown",
