@@ -3,7 +3,7 @@
 //! the configuration back as it was.
 
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use axum::Router;
@@ -11,12 +11,14 @@ use axum::routing::post;
 use clap::Args;
 use serde_json::Value as Json;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use crate::Where;
 use crate::door::{Door, request};
 
 const ALERT: &str = "DaywatchTrip";
 const METRIC: &str = "daywatch_trip";
+const ROUTING: &str = "/api/v1/config/alertmanager/default";
 const POLL: Duration = Duration::from_millis(20);
 
 #[derive(Args)]
@@ -44,8 +46,11 @@ pub(crate) async fn run(args: TripArgs) -> anyhow::Result<ExitCode> {
     let trip = Trip { door: &door, started: Instant::now(), limit: Duration::from_secs(args.timeout_seconds) };
     let result = trip.whole_way(own).await;
     // Whatever happened, the demo alert does not stay.
-    if result.is_err() {
-        trip.push(0).await?;
+    if let Err(error) = result {
+        return match trip.push(0).await {
+            Ok(()) => Err(error),
+            Err(again) => Err(error.context(format!("the demo alert may still be there: {again:#}"))),
+        };
     }
     result
 }
@@ -129,7 +134,7 @@ impl Trip<'_> {
     }
 
     async fn received(&self, own: &mut Own, status: &str) -> anyhow::Result<()> {
-        let deadline = tokio::time::Instant::now() + self.limit;
+        let deadline = Instant::now() + self.limit;
         loop {
             let body = tokio::time::timeout_at(deadline, own.bodies.recv()).await;
             let body = body.ok().flatten().with_context(|| format!("no {status} webhook within {:?}", self.limit))?;
@@ -164,6 +169,8 @@ impl Trip<'_> {
 /// A receiver of our own, for a Daywatch that has none.
 struct Own {
     url: String,
+    /// The routing as it was: one without webhooks has no receiver here, and is somebody's all the same.
+    before: Option<bytes::Bytes>,
     bodies: mpsc::Receiver<Json>,
 }
 
@@ -183,11 +190,21 @@ impl Own {
         let routing = format!(
             "route:\n  receiver: trip\n  group_wait: 0s\nreceivers:\n- name: trip\n  webhook_configs:\n  - url: {url}\n"
         );
-        door.data(request("PUT", "/api/v1/config/alertmanager/default", &[], routing)).await?;
-        Ok(Self { url, bodies })
+        let known = door.send(request("GET", ROUTING, &[], "")).await?;
+        let before = match known.status {
+            200 => Some(known.body),
+            404 => None,
+            status => bail!("the routing cannot be read: status {status}"),
+        };
+        door.data(request("PUT", ROUTING, &[], routing)).await?;
+        Ok(Self { url, before, bodies })
     }
 
     async fn stop(self, door: &Door) -> anyhow::Result<()> {
-        door.data(request("DELETE", "/api/v1/config/alertmanager/default", &[], "")).await.map(drop)
+        let restored = match self.before {
+            Some(before) => request("PUT", ROUTING, &[], before),
+            None => request("DELETE", ROUTING, &[], ""),
+        };
+        door.data(restored).await.map(drop)
     }
 }

@@ -248,7 +248,7 @@ pub async fn presences(ports: &Ports, tenant: &TenantId) -> Result<Vec<(SourceNa
 }
 
 enum Taken {
-    /// Who had it before.
+    /// The connection of the other process that had it before.
     Now {
         before: Option<ConnectionId>,
     },
@@ -278,8 +278,8 @@ async fn take_name(ports: &Ports, tenant: &TenantId, name: &SourceName, lease: P
             }
             // The conflict stays known while this same process holds on to the name.
             Some(holder) if holder.run_id == lease.run_id => {
-                let before = Some(holder.connection);
-                (Presence { conflict: holder.conflict, ..lease.clone() }, Taken::Now { before })
+                // It opens the next connection before it ends the one that it still sends on.
+                (Presence { conflict: holder.conflict, ..lease.clone() }, Taken::Now { before: None })
             }
             holder => (lease.clone(), Taken::Now { before: holder.map(|holder| holder.connection) }),
         };
