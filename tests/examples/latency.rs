@@ -8,6 +8,8 @@
 //! given. It prints p50, p99 and the greatest of each.
 
 use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use tests::{Agent, Page, Place, Receiver, Server, until};
@@ -17,18 +19,20 @@ use tokio::time::Instant;
 const ROUNDS: usize = 100;
 /// The longest that a value may take to the page.
 const LIVE_MAX: Duration = Duration::from_secs(30);
-/// One alert for each way.
+/// One group for each way: a group closes when all of its series have reported.
 const RULES: &str = r#"groups:
-- name: latency
+- name: newest-sample
   interval: 1s
-  rules:
-  - alert: NewestSample
-    expr: latency_newest > 0
-  - alert: WhatIsStored
-    expr: sum(latency_stored) > 0
-  - alert: CheckState
-    expr: check_status{check="toggled"} == 2
+  rules: [{alert: NewestSample, expr: latency_newest > 0}]
+- name: what-is-stored
+  interval: 1s
+  rules: [{alert: WhatIsStored, expr: sum by (source) (latency_stored) > 0}]
+- name: check-state
+  interval: 1s
+  rules: [{alert: CheckState, expr: 'check_status{check="toggled"} == 2'}]
 "#;
+/// How often the series of the stored rule reports.
+const REPORT_EVERY: Duration = Duration::from_millis(500);
 const CONFIG: &str = r#"
 [host]
 interval = "10s"
@@ -54,14 +58,21 @@ async fn main() {
     until("the check has run", async || place.check("latency", "toggled").await).await;
 
     println!("{rounds} rounds each, rule group of interval 1s");
-    let push = |metric: &'static str| {
-        let place = place.clone();
-        async move |value: u8| push(&place, metric, value).await
-    };
-    let newest = notified(rounds, &receiver, "NewestSample", push("latency_newest")).await;
-    newest.print("pushed line over a threshold -> webhook");
-    let stored = notified(rounds, &receiver, "WhatIsStored", push("latency_stored")).await;
-    stored.print("pushed line, rule over stored samples -> webhook");
+    let newest = notified(rounds, &receiver, "NewestSample", async |value: u8| {
+        push(&place, "latency_newest", value).await;
+    });
+    newest.await.print("pushed line over a threshold -> webhook");
+
+    // A bucket closes when its series report again, so this one goes on reporting.
+    let reported = Arc::new(AtomicU8::new(0));
+    let reporting = tokio::spawn(report(place.clone(), Arc::clone(&reported)));
+    let stored = notified(rounds, &receiver, "WhatIsStored", async |value: u8| {
+        reported.store(value, Ordering::SeqCst);
+        push(&place, "latency_stored", value).await;
+    });
+    stored.await.print("pushed line, rule over stored samples -> webhook");
+    reporting.abort();
+
     let check = notified(rounds, &receiver, "CheckState", async |value: u8| {
         let fresh = state.with_extension("new");
         fs::write(&fresh, (value * 2).to_string()).and_then(|()| fs::rename(&fresh, &state)).expect("the state");
@@ -71,6 +82,13 @@ async fn main() {
 
     assert!(agent.terminate().await.success());
     server.stop().await;
+}
+
+async fn report(place: Place, value: Arc<AtomicU8>) {
+    loop {
+        push(&place, "latency_stored", value.load(Ordering::SeqCst)).await;
+        tokio::time::sleep(REPORT_EVERY).await;
+    }
 }
 
 async fn push(place: &Place, metric: &str, value: u8) {
