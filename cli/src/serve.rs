@@ -6,6 +6,7 @@
 mod graphite;
 mod loops;
 mod metrics;
+mod reads;
 mod socket;
 mod web;
 
@@ -32,7 +33,7 @@ use crate::commands::apply;
 /// How long the end waits for what still holds the store.
 const CLOSE: std::time::Duration = std::time::Duration::from_secs(5);
 /// How long the end waits for requests under way: a slow client may hold one open for ever.
-const FINISH: std::time::Duration = std::time::Duration::from_secs(10);
+const FINISH: std::time::Duration = std::time::Duration::from_secs(4);
 /// Raw samples are kept this long unless `--retention-days` says otherwise.
 const RETENTION_DAYS: u16 = 30;
 
@@ -69,6 +70,7 @@ pub(crate) struct House {
     pub(crate) embedded: Embedded,
     pub(crate) context: Context,
     failures: loops::Failures,
+    reads: reads::Reads,
     stop: watch::Sender<bool>,
 }
 
@@ -76,7 +78,8 @@ impl House {
     fn open(data: &Path, settings: Settings) -> anyhow::Result<Self> {
         let embedded = Embedded::open(data, &EmbeddedOptions::default())?;
         let context = Context::new(embedded.ports(), settings);
-        Ok(Self { embedded, context, failures: loops::Failures::default(), stop: watch::Sender::new(false) })
+        let (failures, reads) = (loops::Failures::default(), reads::Reads::default());
+        Ok(Self { embedded, context, failures, reads, stop: watch::Sender::new(false) })
     }
 
     /// For a command while no server runs.

@@ -17,8 +17,7 @@ use pipeline::{Fault, Request, Response};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use super::House;
-use super::socket;
+use super::{House, reads, socket};
 
 /// A message above this ends the connection; one above a frame's limit is answered with an error.
 const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -47,7 +46,7 @@ async fn request(State(house): State<Arc<House>>, request: axum::extract::Reques
     let answer = match neutral(request).await {
         Ok(request) => {
             let close_early = request.method == "HEAD";
-            let mut response = house.request(&request).await;
+            let mut response = reads::answer(house, request).await;
             if close_early {
                 response.body = bytes::Bytes::new();
             }
