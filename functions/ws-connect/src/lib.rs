@@ -53,3 +53,6 @@ pub async fn page_frame(context: &Context, connection: &Connection, frame: Brows
 pub async fn close(context: &Context, connection: &Connection) -> Result<(), Fault> {
     connect::disconnect(&context.ports, connection).await
 }
+
+#[cfg(test)]
+mod tests;
