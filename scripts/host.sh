@@ -3,7 +3,7 @@
 
 # The binaries of `make up` are built with this profile of cargo's.
 # shellcheck disable=SC2034 # used by those who source this
-readonly UP_PROFILE=release
+readonly UP_PROFILE=up
 
 # Where cargo puts what it builds.
 target_folder() { printf '%s' "${CARGO_TARGET_DIR:-target}"; }
