@@ -87,7 +87,8 @@ fn source(
 ) -> Source {
     let heard = ledger.map(|ledger| ledger.last_seen);
     let present = match lease {
-        Some(lease) => is_present(lease, heard, silence_to),
+        // One that may still come back after a restart is not here yet, though not absent for `up`.
+        Some(lease) => lease.expected_since_ms.is_none() && is_present(lease, heard, silence_to),
         None => heard.is_some_and(|heard| heard.plus_ms(crate::connect::PRESENCE_LEASE_MS) > now),
     };
     let conflict = lease.and_then(|lease| lease.conflict.clone());

@@ -58,5 +58,5 @@ fn one_write_takes_an_item_with_all_its_groups() {
     // A whole step: the state, and all instances of a rule.
     let step = 1 + alerts::state::INSTANCES_MAX.div_ceil(OWED_ALERTS_MAX);
     assert!(step <= ports::WRITES_AT_ONCE_MAX);
-    assert!(crate::evaluate::NEWEST_PER_STEP_MAX < ports::WRITES_AT_ONCE_MAX);
+    const { assert!(crate::evaluate::NEWEST_PER_STEP_MAX < ports::WRITES_AT_ONCE_MAX) };
 }

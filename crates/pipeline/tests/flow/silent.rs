@@ -67,9 +67,13 @@ async fn agents_have_time_to_come_back_after_a_restart() {
     assert!(connect::find(ports, &connection.id).await.unwrap().is_none());
     bench.pulse().await;
     assert_eq!(up(&bench).await, Some(1.0));
+    let sources = sources::all(&bench.context, &TenantId::default()).await.unwrap();
+    assert!(!sources[0].present, "it is not connected");
     bench.clock.advance_ms(PRESENCE_LEASE_MS);
     bench.pulse().await;
     assert_eq!(up(&bench).await, Some(0.0));
     // Its name is free for any agent all the while.
     assert!(bench.open("web-1", "run-2").await.0.is_some());
+    let sources = sources::all(&bench.context, &TenantId::default()).await.unwrap();
+    assert!(sources[0].present);
 }
