@@ -7,7 +7,7 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use daywatch_agent::config::{self, Config, KeySource, Overrides};
 use daywatch_agent::surroundings::Surroundings;
-use daywatch_agent::{run, status};
+use daywatch_agent::{inputs, run, status};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::level_filters::LevelFilter;
 
@@ -86,8 +86,12 @@ fn carry_out(arguments: &Arguments) -> anyhow::Result<()> {
     }
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let config = Config::parse(&path, &text, overrides(arguments, &host))?;
+    let faults = inputs::faults(&config);
     if arguments.check_config {
-        return print(&format!("{} is fine\n", path.display()));
+        return tell_of_faults(&path, &faults);
+    }
+    for fault in faults {
+        tracing::error!(%fault, "a part of the configuration cannot work and is left out");
     }
     warn_of_open_key(&config.key);
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -106,6 +110,17 @@ fn carry_out(arguments: &Arguments) -> anyhow::Result<()> {
     // A file system call that hangs must not hold the end up.
     runtime.shutdown_background();
     outcome
+}
+
+/// What `--check-config` says of a configuration that could be read.
+fn tell_of_faults(path: &Path, faults: &[String]) -> anyhow::Result<()> {
+    if faults.is_empty() {
+        return print(&format!("{} is fine\n", path.display()));
+    }
+    for fault in faults {
+        eprintln!("{}: {fault}", path.display());
+    }
+    anyhow::bail!("{} faults in {}", faults.len(), path.display())
 }
 
 fn print(text: &str) -> anyhow::Result<()> {

@@ -68,6 +68,24 @@ fn a_bad_configuration_is_refused_with_its_place() {
 }
 
 #[test]
+fn every_fault_of_the_inputs_is_told_and_the_good_parts_run() {
+    let server = Server::started(Manners::default());
+    let bad = "[[check]]\nname = \"d\"\nbuiltin = \"disk\"\nwarn = \"9:1\"\n[[log]]\npaths = [\"x.log\"]\n";
+    let mut agent = Agent::new(&server.url(), &format!("{QUICK}{bad}"));
+    let output = agent.command().arg("--check-config").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    for fault in
+        ["[[check]] \"d\": `warn = \"9:1\"`", "[[log]] paths: \"x.log\" does not begin with a slash", "2 faults"]
+    {
+        assert!(said.contains(fault), "{said}");
+    }
+    agent.start();
+    wait_for("batches come nevertheless", || server.seen().seqs().contains(&1));
+    assert!(agent.log().contains("`warn = \"9:1\"`"), "{}", agent.log());
+}
+
+#[test]
 fn once_prints_prometheus_text() {
     let check = "[[check]]\nname = \"t\"\ncommand = [\"true\"]\n";
     let agent = Agent::new("http://127.0.0.1:1", check);
