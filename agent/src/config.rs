@@ -31,6 +31,8 @@ pub const BUFFER_BYTES_MIN: u64 = 256 << 10;
 pub const BUFFER_BYTES_MAX: u64 = 16 << 30;
 /// The buffer's size where nothing is said, bytes.
 pub const BUFFER_BYTES_DEFAULT: u64 = 52_428_800;
+/// Where Graphite lines are taken where nothing is said.
+pub const GRAPHITE_DEFAULT: &str = "127.0.0.1:2003";
 /// Attempts of one check.
 pub const ATTEMPTS_MAX: u32 = 100;
 
@@ -182,13 +184,19 @@ pub enum Builtin {
 }
 
 /// `[graphite]`: the listener.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Graphite {
     /// TCP and UDP address; empty is off.
     pub listen: String,
     /// Address for the pickle protocol; empty is off.
     pub pickle_listen: String,
+}
+
+impl Default for Graphite {
+    fn default() -> Self {
+        Self { listen: GRAPHITE_DEFAULT.to_owned(), pickle_listen: String::new() }
+    }
 }
 
 /// `[statsd]`: the listener.

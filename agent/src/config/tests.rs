@@ -82,7 +82,7 @@ fn little_is_needed() {
     assert_eq!(config.name.as_str(), "host-1");
     assert!(config.host.enabled);
     assert_eq!(config.buffer.max_bytes, BUFFER_BYTES_DEFAULT);
-    assert_eq!(config.graphite.listen, "");
+    assert_eq!(config.graphite.listen, "127.0.0.1:2003");
 }
 
 #[test]

@@ -22,8 +22,10 @@ impl Agent {
     /// An agent for the server at `url`; `config` is appended to the configuration.
     pub(crate) fn new(url: &str, config: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let text =
-            format!("url = \"{url}\"\nkey_file = \"agent.key\"\nname = \"web-1\"\ndata_dir = \"data\"\n{config}");
+        let text = format!(
+            "url = \"{url}\"\nkey_file = \"agent.key\"\nname = \"web-1\"\ndata_dir = \"data\"\n{config}\n\
+             [graphite]\nlisten = \"\"\n"
+        );
         fs::write(folder.path().join("agent.toml"), text).unwrap();
         let agent = Self { folder, child: None };
         agent.write_key(KEY);
