@@ -1,7 +1,7 @@
 //! The agent's figures about itself: written by whoever knows, read by the own metrics, by
 //! `status` and by the built-in check of the buffer. Plain numbers; nothing here acts.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 /// Figures about the running agent. All are gauges unless the name ends in `_total`.
 #[derive(Debug, Default)]
@@ -34,6 +34,8 @@ pub struct Figures {
     pub memory_only: Flag,
     /// Whether the server has welcomed the agent on the present connection.
     pub connected: Flag,
+    /// The server's clock minus this host's, when the server last welcomed the agent.
+    pub clock_offset: Offset,
 }
 
 /// One number.
@@ -55,6 +57,33 @@ impl Figure {
     /// Adds to it.
     pub fn add(&self, more: u64) {
         self.0.fetch_add(more, Ordering::Relaxed);
+    }
+}
+
+/// A difference of two clocks, which is not known at first.
+#[derive(Debug)]
+pub struct Offset(AtomicI64);
+
+/// Stands for "not known"; no two clocks are that far apart.
+const UNKNOWN_MS: i64 = i64::MIN;
+
+impl Default for Offset {
+    fn default() -> Self {
+        Self(AtomicI64::new(UNKNOWN_MS))
+    }
+}
+
+impl Offset {
+    /// Reads it, seconds.
+    #[must_use]
+    pub fn seconds(&self) -> Option<f64> {
+        let ms = self.0.load(Ordering::Relaxed);
+        (ms != UNKNOWN_MS).then_some(ms as f64 / 1_000.0)
+    }
+
+    /// Sets it, ms.
+    pub fn set_ms(&self, ms: i64) {
+        self.0.store(ms.max(UNKNOWN_MS + 1), Ordering::Relaxed);
     }
 }
 

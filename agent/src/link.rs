@@ -226,6 +226,8 @@ impl Running {
             ServerFrame::Welcome { version, server_time_ms, reconnect_after_ms, .. } => {
                 tracing::info!(version, "connected to the server");
                 self.told.clear();
+                let ours = (self.link.surroundings.clock)();
+                self.link.figures.clock_offset.set_ms(server_time_ms.ms().saturating_sub(ours.ms()));
                 Event::Welcome { reconnect_after_ms, server_time_ms: server_time_ms.ms() }
             }
             ServerFrame::Ack { epoch, ranges, rejected } => {

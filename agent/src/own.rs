@@ -37,6 +37,9 @@ impl OwnMetrics {
         for (name, value) in figures(self.intake.figures()) {
             add(name, ("", ""), value);
         }
+        if let Some(seconds) = self.intake.figures().clock_offset.seconds() {
+            add("clock_offset_seconds", ("", ""), seconds);
+        }
         if let Some((rss_bytes, cpu_seconds)) = own_process() {
             add("resident_memory_bytes", ("", ""), rss_bytes);
             add("cpu_seconds_total", ("", ""), cpu_seconds);
@@ -103,6 +106,7 @@ mod tests {
     #[tokio::test]
     async fn everything_is_collected_under_its_job() {
         let intake = Intake::new(SourceName::new("web-1").unwrap(), &BTreeMap::new(), Arc::default());
+        intake.figures().clock_offset.set_ms(-1_500);
         OwnMetrics::new(intake.clone(), Duration::from_secs(10)).run(Timestamp(1_000)).await;
         let taken = intake.take();
         assert!(taken.samples >= 16, "{}", taken.samples);
@@ -113,5 +117,14 @@ mod tests {
         };
         assert!(value("daywatch_agent_resident_memory_bytes").unwrap() > 1e6);
         assert!(value("daywatch_agent_cpu_seconds_total").unwrap() >= 0.0);
+        assert_eq!(value("daywatch_agent_clock_offset_seconds"), Some(-1.5));
+    }
+
+    #[test]
+    fn an_offset_is_told_once_it_is_known() {
+        let intake = Intake::new(SourceName::new("web-1").unwrap(), &BTreeMap::new(), Arc::default());
+        let collected = OwnMetrics::new(intake, Duration::from_secs(10)).collect(Timestamp(0));
+        let named = |name: &str| collected.iter().any(|(labels, _)| labels.metric_name() == Some(name));
+        assert!(!named("daywatch_agent_clock_offset_seconds"));
     }
 }

@@ -63,7 +63,7 @@ impl BuiltinCheck {
             Builtin::Load => load::load(read, self.bounds("2", "4")),
             Builtin::Memory => memory::memory(read, self.bounds("90", "95")),
             Builtin::Processes => processes::processes(&self.root, read, self.bounds_given()),
-            Builtin::Time => clock::clock(&self.root, self.bounds("-1:1", "-10:10")),
+            Builtin::Time => clock::clock(&self.root, figures, self.bounds("-1:1", "-60:60")),
             Builtin::Buffer => own_buffer::buffer(figures, self.bounds("50", "80")),
         };
         found.unwrap_or_else(|why| Finding { state: State::Unknown, text: why, perfdata: String::new() })

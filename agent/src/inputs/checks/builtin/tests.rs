@@ -95,11 +95,34 @@ async fn the_own_buffer() {
 }
 
 #[tokio::test]
-async fn the_clock() {
-    let none = "Code(0) TIME OK - no time service is seen on this host | synchronized=U;;;0;1";
+async fn the_clock_before_a_server_was_reached() {
+    let none = "Code(0) TIME OK - not compared: no server was reached yet; no time service is seen on this host \
+                | synchronized=U;;;0;1";
     check(Builtin::Time, &[], None, None, none).await;
-    let kept = "Code(0) TIME OK - a time service keeps the clock | synchronized=1;;;0;1";
+    let kept = "Code(0) TIME OK - not compared: no server was reached yet; a time service keeps the clock \
+                | synchronized=1;;;0;1";
     check(Builtin::Time, &[("run/systemd/timesync/synchronized", "")], None, None, kept).await;
+}
+
+#[tokio::test]
+async fn the_clock_beside_the_servers() {
+    for (offset_ms, expected) in [
+        (1_000, "Code(0) TIME OK - this host's clock was 1 s behind"),
+        (1_001, "Code(1) TIME WARNING - this host's clock was 1.001 s behind"),
+        (-60_000, "Code(1) TIME WARNING - this host's clock was 60 s ahead of"),
+        (-60_010, "Code(2) TIME CRITICAL - this host's clock was 60.01 s ahead of"),
+    ] {
+        let folder = host(&[]);
+        let figures = Figures::default();
+        figures.clock_offset.set_ms(offset_ms);
+        let printed = builtin(Builtin::Time, folder.path(), None, None).run(&figures, Duration::from_secs(10)).await;
+        let offset = offset_ms as f64 / 1_000.0;
+        let rest = format!(
+            " the server's when the agent last connected; no time service is seen on this host \
+             | 'offset'={offset}s;-1:1;-60:60; synchronized=U;;;0;1"
+        );
+        assert_eq!(shown(printed), format!("{expected}{rest}"));
+    }
 }
 
 #[test]
