@@ -55,6 +55,8 @@ url = "$url"
 key_file = "agent.key"
 name = "browser-host"
 data_dir = "agent"
+[graphite]
+listen = ""
 [host]
 interval = "1s"
 [[check]]

@@ -160,7 +160,7 @@ name = "buffer"
 builtin = "buffer"
 interval = "30s"
 
-# Lines such as \`shop.orders 5 -1\` become samples, by TCP and UDP. "" turns it off.
+# Lines such as \`shop.orders 5 -1\` become samples, by TCP and UDP. listen = "" turns it off.
 [graphite]
 listen = "127.0.0.1:2003"
 TOML
@@ -180,11 +180,14 @@ receivers:
 YAML
 }
 
-# listens_on SECTION: the port of a listener in the agent's file, or nothing where it is off.
-listens_on() {
-  awk -v section="[$1]" '
-    /^[[:space:]]*\[/ { inside = ($1 == section) }
-    inside && $1 == "listen" && match($0, /:[0-9]+"/) { print substr($0, RSTART + 1, RLENGTH - 2) }
+# The port of the agent's Graphite listener: 2003 unless its file says otherwise, nothing where it
+# is off.
+graphite_port() {
+  awk '
+    BEGIN { port = 2003 }
+    /^[[:space:]]*\[/ { inside = ($1 == "[graphite]") }
+    inside && $1 == "listen" { port = match($0, /:[0-9]+"/) ? substr($0, RSTART + 1, RLENGTH - 2) : "" }
+    END { print port }
   ' "$data/agent.toml"
 }
 
@@ -194,7 +197,7 @@ listens_on() {
 look_at_listeners() {
   listeners=''
   local port transport
-  port=$(listens_on graphite)
+  port=$(graphite_port)
   [ -n "$port" ] || return 0
   for transport in tcp udp; do
     if port_taken "$transport" "$port"; then
