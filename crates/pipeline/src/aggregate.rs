@@ -20,10 +20,41 @@ use crate::error::Fault;
 use crate::{Context, manifest, progress};
 
 /// One shard's batch. An error: nothing counts as done, and it comes again.
+///
+/// A failure that will not pass is some record's own: the batch is halved until that record stands
+/// alone, and it is kept aside while its neighbours are stored. Where nothing can be stored, it is
+/// no record's fault, and the whole batch waits.
 pub async fn stream(context: &Context, records: &[Delivered]) -> Result<(), Fault> {
+    let mut parts = vec![records];
+    let (mut stored, mut hopeless) = (false, Vec::new());
+    while let Some(part) = parts.pop() {
+        match attempt(context, part).await {
+            Ok(with_samples) => stored |= with_samples,
+            Err(Fault::Internal(what)) => match part {
+                [one] => hopeless.push((one, what)),
+                _ => {
+                    let (first, rest) = part.split_at(part.len() / 2);
+                    parts.extend([rest, first]);
+                }
+            },
+            Err(fault) => return Err(fault),
+        }
+    }
+    for (record, what) in hopeless {
+        if !stored {
+            return Err(Fault::Internal(what));
+        }
+        tracing::error!(shard = record.shard, sequence = record.sequence, "a record cannot be stored: {what}");
+        let tenant = StreamEnvelope::decode(record.data.clone()).map(|envelope| envelope.tenant).unwrap_or_default();
+        quarantine(&context.ports, &tenant, &record.data, "cannot_be_stored").await?;
+    }
+    note_pulses(context, records).await
+}
+
+/// Stores what the records hold. Answers whether there were samples among it.
+async fn attempt(context: &Context, records: &[Delivered]) -> Result<bool, Fault> {
     let ports = &context.ports;
     let mut tenants: BTreeMap<TenantId, Gathered> = BTreeMap::new();
-    let mut pulses: BTreeMap<&str, Timestamp> = BTreeMap::new();
     let mut through: BTreeMap<TenantId, Timestamp> = BTreeMap::new();
     for record in records {
         let envelope = match StreamEnvelope::decode(record.data.clone()) {
@@ -34,9 +65,7 @@ pub async fn stream(context: &Context, records: &[Delivered]) -> Result<(), Faul
                 continue;
             }
         };
-        if let StreamKind::Pulse { at } = envelope.kind {
-            let newest = pulses.entry(&record.shard).or_insert(at);
-            *newest = at.max(*newest);
+        if matches!(envelope.kind, StreamKind::Pulse { .. }) {
             continue;
         }
         let newest = through.entry(envelope.tenant.clone()).or_insert(record.arrived_at);
@@ -46,12 +75,25 @@ pub async fn stream(context: &Context, records: &[Delivered]) -> Result<(), Faul
             quarantine(ports, &reason.tenant, &record.data, reason.reason).await?;
         }
     }
+    let with_samples = tenants.values().any(|gathered| !gathered.columns.is_empty());
     for (tenant, gathered) in tenants {
         let arrived_through = through.get(&tenant).copied().unwrap_or_default();
         gathered.store(context, &tenant, arrived_through).await?;
     }
+    Ok(with_samples)
+}
+
+/// After everything before them is done, and only then.
+async fn note_pulses(context: &Context, records: &[Delivered]) -> Result<(), Fault> {
+    let mut pulses: BTreeMap<&str, Timestamp> = BTreeMap::new();
+    for record in records {
+        if let Ok(StreamEnvelope { kind: StreamKind::Pulse { at }, .. }) = StreamEnvelope::decode(record.data.clone()) {
+            let newest = pulses.entry(&record.shard).or_insert(at);
+            *newest = at.max(*newest);
+        }
+    }
     for (shard, at) in pulses {
-        progress::note(ports, shard, at).await?;
+        progress::note(&context.ports, shard, at).await?;
     }
     Ok(())
 }

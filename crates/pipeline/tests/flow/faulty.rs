@@ -68,6 +68,7 @@ async fn a_push_that_the_stream_does_not_take_is_not_acknowledged() {
 struct Broken {
     inner: Arc<dyn Blobs>,
     failures: Arc<AtomicUsize>,
+    failure: fn() -> PortError,
 }
 
 #[async_trait]
@@ -75,7 +76,7 @@ impl Blobs for Broken {
     async fn put(&self, name: &str, bytes: Bytes) -> Result<(), PortError> {
         let failing = self.failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
         if failing.is_ok() {
-            return Err(PortError::transient("blobs", "the disk is away"));
+            return Err((self.failure)());
         }
         self.inner.put(name, bytes).await
     }
@@ -98,7 +99,8 @@ async fn a_batch_whose_block_could_not_be_stored_is_delivered_again_and_nothing_
     let failures = Arc::new(AtomicUsize::new(3));
     let handle = failures.clone();
     let bench = Bench::with_ports(1, |mut ports| {
-        ports.blobs = Arc::new(Broken { inner: ports.blobs, failures: handle });
+        let failure = || PortError::transient("blobs", "the disk is away");
+        ports.blobs = Arc::new(Broken { inner: ports.blobs, failures: handle, failure });
         ports
     });
     let caller = bench.caller(KeyKind::Agent, "router").await;
@@ -197,4 +199,50 @@ async fn documents_that_cannot_be_stored_are_the_senders_fault_and_change_nothin
         assert_eq!(documents::put_all(ports, &tenant, &documents).await.unwrap_err().status(), status);
     }
     assert!(documents::all(ports, &tenant, Kind::Rules).await.unwrap().is_empty());
+}
+
+fn refusing(failures: usize) -> (Bench, Arc<AtomicUsize>) {
+    let failures = Arc::new(AtomicUsize::new(failures));
+    let handle = failures.clone();
+    let bench = Bench::with_ports(1, |mut ports| {
+        let failure = || PortError::permanent("blobs", "this block is refused");
+        ports.blobs = Arc::new(Broken { inner: ports.blobs, failures: handle, failure });
+        ports
+    });
+    (bench, failures)
+}
+
+/// Four records of one shard, as one batch.
+async fn four_records(bench: &Bench) -> Vec<ports::Delivered> {
+    let caller = bench.caller(KeyKind::Agent, "router").await;
+    for value in 1..=4 {
+        bench.graphite(&caller, &format!("a {value}\n")).await;
+        bench.clock.advance_ms(1_000);
+    }
+    bench.delivered().await.into_iter().find(|shard| shard.len() == 4).expect("one series, one shard")
+}
+
+#[tokio::test]
+async fn a_record_that_can_never_be_stored_is_kept_aside_and_its_neighbours_are_stored() {
+    // The whole batch, its first half and its first record are refused; the other three pass.
+    let (bench, _) = refusing(3);
+    let records = four_records(&bench).await;
+    aggregate::stream(&bench.context, &records).await.unwrap();
+    assert_eq!(bench.number("sum_over_time(a[1m])").await, Some(9.0));
+    let aside = Partition::Quarantine(TenantId::default());
+    let kept = bench.context.ports.table.query_all(&aside, "", "").await.unwrap();
+    assert_eq!(kept.len(), 1);
+    assert!(kept[0].sort.starts_with("cannot_be_stored/"), "{}", kept[0].sort);
+}
+
+#[tokio::test]
+async fn where_nothing_can_be_stored_the_batch_waits_whole() {
+    let (bench, failures) = refusing(usize::MAX);
+    let records = four_records(&bench).await;
+    assert_eq!(aggregate::stream(&bench.context, &records).await.unwrap_err().status(), 500);
+    let aside = Partition::Quarantine(TenantId::default());
+    assert!(bench.context.ports.table.query_all(&aside, "", "").await.unwrap().is_empty());
+    failures.store(0, Ordering::SeqCst);
+    aggregate::stream(&bench.context, &records).await.unwrap();
+    assert_eq!(bench.number("sum_over_time(a[1m])").await, Some(10.0));
 }
