@@ -7,7 +7,7 @@
 use ports::{Condition, ConnectionId, Key, Partition, Ports, Pushed, TenantId, Timestamp, Write, Written};
 use serde::{Deserialize, Serialize};
 use series::{Epoch, SourceName};
-use wire::{AgentFrame, FROM_AGENT_PROTOCOL, ServerFrame};
+use wire::{AgentFrame, FROM_AGENT_PROTOCOL, PageFrame, ServerFrame};
 
 use crate::error::Fault;
 use crate::keys::Caller;
@@ -310,31 +310,35 @@ async fn holds(
     Ok(presence::is_present(holder, seen, progress::silence_proven_to(ports).await?))
 }
 
+/// Ends the lease that this very connection holds, and tells open pages.
 async fn end_lease(ports: &Ports, tenant: &TenantId, source: &SourceName, id: &ConnectionId) -> Result<(), Fault> {
     let now = ports.clock.now();
-    change_lease(ports, tenant, source, id, |lease| lease.gone_at_ms = Some(now)).await
+    if change_lease(ports, tenant, source, id, |lease| lease.gone_at_ms = Some(now)).await? {
+        live::post_to_pages(ports, tenant, &PageFrame::Gone { sources: vec![source.as_str().to_owned()] }).await?;
+    }
+    Ok(())
 }
 
-/// Changes the lease of a source that this very connection holds.
+/// Changes the lease of a source, where this very connection holds it. Answers whether it did.
 async fn change_lease(
     ports: &Ports,
     tenant: &TenantId,
     source: &SourceName,
     id: &ConnectionId,
     change: impl Fn(&mut Presence) + Send,
-) -> Result<(), Fault> {
+) -> Result<bool, Fault> {
     let key = Key::new(Partition::Presence(tenant.clone()), source.as_str());
     loop {
-        let Some(item) = ports.table.get(&key).await? else { return Ok(()) };
+        let Some(item) = ports.table.get(&key).await? else { return Ok(false) };
         let mut lease: Presence = parse(&item.value, "presence")?;
         if lease.connection != *id || lease.gone_at_ms.is_some() {
-            return Ok(());
+            return Ok(false);
         }
         change(&mut lease);
         let value = serde_json::to_vec(&lease).map_err(|e| Fault::Internal(e.to_string()))?;
         let write = Write::put(key.clone(), value, Condition::Version(item.version));
         if let Written::Done(_) = ports.table.write(write).await? {
-            return Ok(());
+            return Ok(true);
         }
     }
 }

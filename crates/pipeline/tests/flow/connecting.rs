@@ -196,3 +196,16 @@ async fn an_agent_of_another_version_is_told_so_and_keeps_its_data() {
         other => panic!("{other:?}"),
     }
 }
+
+#[tokio::test]
+async fn open_pages_are_told_that_an_agent_has_gone() {
+    let bench = Bench::new(9);
+    let caller = bench.caller(KeyKind::Read, "page").await;
+    let id = pipeline::ConnectionId("page".to_owned());
+    let mut page = bench.embedded.connections().register(id.clone());
+    connect::connect(&bench.context.ports, id, caller, true).await.unwrap();
+    let (agent, _out) = bench.agent("web-1", "run-1").await;
+    connect::disconnect(&bench.context.ports, &agent).await.unwrap();
+    let told = tokio::time::timeout(std::time::Duration::from_secs(5), page.next()).await.unwrap().unwrap();
+    assert_eq!(told, r#"{"kind":"gone","sources":["web-1"]}"#);
+}
