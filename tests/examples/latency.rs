@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
+use tests::wait::shuffled;
 use tests::{Agent, Page, Place, Receiver, Server, until};
 use tokio::time::Instant;
 
@@ -101,6 +102,7 @@ async fn notified(rounds: usize, receiver: &Receiver, alert: &str, mut cross: im
     let mut times = Times::default();
     for round in 1..=rounds {
         for (value, status) in [(1, "firing"), (0, "resolved")] {
+            out_of_step(2 * round + usize::from(value)).await;
             let began = Instant::now();
             cross(value).await;
             let what = format!("{alert} is {status} for the {round}. time");
@@ -118,6 +120,12 @@ async fn notified(rounds: usize, receiver: &Receiver, alert: &str, mut cross: im
     times
 }
 
+/// A pause of up to a second, another one each time: what happens each second would else begin each
+/// round in the same phase, the worst one.
+async fn out_of_step(number: usize) {
+    tokio::time::sleep(Duration::from_millis(shuffled(number as u64) % 1_000)).await;
+}
+
 /// A value of its own each round, so that none is taken for another.
 async fn live(rounds: usize, place: &Place, agent: &Agent) -> Times {
     let mut page = Page::open(place).await;
@@ -129,6 +137,7 @@ async fn live(rounds: usize, place: &Place, agent: &Agent) -> Times {
         // Renewed as the page does it.
         page.subscribe("live", &selectors).await;
         let value = round.to_string();
+        out_of_step(round).await;
         let began = Instant::now();
         agent.send_lines(&format!("latency.live {value}\n")).await;
         page.until_value(LIVE_MAX, "live", &value).await;

@@ -118,6 +118,14 @@ impl Place {
         self.ask(Method::PUT, &path, &[], &self.admin_key, text.to_owned()).await.expect("an answer")
     }
 
+    /// The text of a configuration document, where there is one.
+    pub async fn document(&self, kind: &str, name: &str) -> Option<String> {
+        let path = format!("/api/v1/config/{kind}/{name}");
+        let (status, answer) = self.ask(Method::GET, &path, &[], &self.admin_key, "").await.expect("an answer");
+        assert!(matches!(status, 200 | 404), "{answer}");
+        answer.as_str().filter(|_| status == 200).map(str::to_owned)
+    }
+
     /// Removes a configuration document.
     pub async fn remove(&self, kind: &str, name: &str) {
         let path = format!("/api/v1/config/{kind}/{name}");

@@ -18,6 +18,7 @@ pub(super) async fn body(place: &Place) {
     let name = format!("e2e-{}-{}", std::process::id(), now_ms());
     let alertname = format!("Toggled-{name}");
     let receiver = Receiver::start().await;
+    let routing = place.document("alertmanager", "default").await;
     configure(place, &name, &alertname, &receiver).await;
     let mut host = Host::new(place, &name);
     host.agent.start();
@@ -31,7 +32,10 @@ pub(super) async fn body(place: &Place) {
     the_ledger_balances(place, &mut host).await;
 
     place.remove("rules", &name).await;
-    place.remove("alertmanager", "default").await;
+    match routing {
+        Some(text) => drop(place.put("alertmanager", "default", &text).await),
+        None => place.remove("alertmanager", "default").await,
+    }
 }
 
 async fn configure(place: &Place, name: &str, alertname: &str, receiver: &Receiver) {
