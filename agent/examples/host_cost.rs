@@ -20,7 +20,7 @@ fn cpu_ticks() -> u64 {
 
 fn main() -> Result<(), series::IdError> {
     let argument = std::env::args().nth(1).unwrap_or_default();
-    let mut host = HostMetrics::new(Path::new("/"));
+    let mut host = HostMetrics::new(Path::new("/"), series::Labels::empty());
     if argument == "text" {
         for (labels, sample) in host.collect(Timestamp(0)).samples() {
             println!("{labels} {}", sample.value);

@@ -93,8 +93,12 @@ impl Intake {
     /// is no room, are counted as rejected; the others go in.
     pub fn samples(&self, job: &str, samples: impl IntoIterator<Item = (Labels, Sample)>) {
         let labeled: Vec<_> = samples.into_iter().map(|(labels, sample)| (self.label(job, &labels), sample)).collect();
+        self.put(labeled);
+    }
+
+    fn put(&self, samples: impl IntoIterator<Item = (Result<Labels, LabelError>, Sample)>) {
         let mut pending = self.pending();
-        for (labels, sample) in labeled {
+        for (labels, sample) in samples {
             match labels {
                 Ok(_) if pending.samples >= PENDING_SAMPLES_MAX => {
                     self.count(&mut pending, "queue_full", 1, "the agent's queue in memory is full");
@@ -110,6 +114,17 @@ impl Intake {
         if pending.samples >= FLUSH_AT_SAMPLES {
             self.shared.flush_wanted.notify_one();
         }
+    }
+
+    /// What every sample of `job` carries beside its own labels. Inputs that meet the same series
+    /// again and again build their label sets from it once, and give them to [`Intake::labeled`].
+    pub fn base(&self, job: &str) -> Result<Labels, LabelError> {
+        Labels::from_pairs(self.pairs(job, &Labels::empty()))
+    }
+
+    /// Takes samples that carry the job's [`Intake::base`] already.
+    pub fn labeled(&self, samples: impl IntoIterator<Item = (Labels, Sample)>) {
+        self.put(samples.into_iter().map(|(labels, sample)| (Ok(labels), sample)));
     }
 
     /// Takes the result of a check; where it `changed` its state, everything is flushed at once.
@@ -209,6 +224,10 @@ impl Intake {
     }
 
     fn label(&self, job: &str, own: &Labels) -> Result<Labels, LabelError> {
+        Labels::from_pairs(self.pairs(job, own))?.require_metric_name()
+    }
+
+    fn pairs<'a>(&'a self, job: &'a str, own: &'a Labels) -> Vec<(&'a str, &'a str)> {
         let mut pairs: Vec<(&str, &str)> = own.iter().collect();
         let source = self.shared.source.as_str();
         let configured = self.shared.labels.iter().map(|(name, value)| (name.as_str(), value.as_str()));
@@ -218,7 +237,7 @@ impl Intake {
                 pairs.push((name, value));
             }
         }
-        Labels::from_pairs(pairs)?.require_metric_name()
+        pairs
     }
 }
 
@@ -256,6 +275,17 @@ mod tests {
             &[("__name__", "up"), ("job", "db"), ("env", "test")],
             r#"up{env="test", instance="web-1", job="db", source="web-1"}"#,
         );
+    }
+
+    #[test]
+    fn what_is_built_from_the_base_is_the_same_series() {
+        let intake = intake();
+        let mut own = intake.base("node").unwrap().to_builder();
+        own.set("__name__", "up");
+        intake.labeled([(own.build().unwrap(), sample(1.0))]);
+        intake.samples("node", [(labels(&[("__name__", "up")]), sample(2.0))]);
+        let taken = intake.take();
+        assert_eq!((taken.series.len(), taken.samples), (1, 2));
     }
 
     #[test]

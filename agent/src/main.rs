@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
@@ -15,6 +16,8 @@ use tracing::level_filters::LevelFilter;
 const CONFIG_DEFAULT: &str = "/etc/daywatch/agent.toml";
 /// Threads for work that blocks: file system calls that may hang.
 const BLOCKING_THREADS_MAX: usize = 4;
+/// How long such a thread waits for more of it: longer than from one collection to the next.
+const THREAD_KEPT: Duration = Duration::from_secs(70);
 /// Bytes of their stacks.
 const STACK_BYTES: usize = 512 << 10;
 
@@ -98,6 +101,7 @@ fn carry_out(arguments: &Arguments) -> anyhow::Result<()> {
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS_MAX)
         .thread_stack_size(STACK_BYTES)
+        .thread_keep_alive(THREAD_KEPT)
         .build()?;
     let surroundings = Surroundings::real();
     if arguments.once {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use procfs::process::Process;
+use rustix::time::{ClockId, clock_gettime};
 use series::{Labels, Sample, Timestamp};
 
 use crate::figures::{Figure, Figures, Flag};
@@ -71,10 +71,10 @@ fn figures(figures: &Figures) -> Vec<(&'static str, f64)> {
 
 /// Resident memory in bytes and CPU time in seconds.
 fn own_process() -> Option<(f64, f64)> {
-    let stat = Process::myself().ok()?.stat().ok()?;
-    let rss_bytes = stat.rss as f64 * rustix::param::page_size() as f64;
-    let cpu_seconds = (stat.utime + stat.stime) as f64 / rustix::param::clock_ticks_per_second() as f64;
-    Some((rss_bytes, cpu_seconds))
+    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
+    let pages: f64 = statm.split_ascii_whitespace().nth(1)?.parse().ok()?;
+    let used = clock_gettime(ClockId::ProcessCPUTime);
+    Some((pages * rustix::param::page_size() as f64, used.tv_sec as f64 + used.tv_nsec as f64 / 1e9))
 }
 
 impl Job for OwnMetrics {

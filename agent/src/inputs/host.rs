@@ -42,19 +42,22 @@ pub struct HostMetrics {
     processes: Processes,
     interfaces: Vec<String>,
     attributes: Attributes,
+    clock: kernel::Clock,
 }
 
 impl HostMetrics {
-    /// Of the host whose `proc`, `sys` and `run` are in `root` (`/`, but for tests).
+    /// Of the host whose `proc`, `sys` and `run` are in `root` (`/`, but for tests). Every sample
+    /// carries `base`.
     #[must_use]
-    pub fn new(root: &Path) -> Self {
+    pub fn new(root: &Path, base: Labels) -> Self {
         Self {
             files: Files::new(root),
-            sheet: Sheet::new(Labels::empty()),
+            sheet: Sheet::new(base),
             filesystems: Filesystems::default(),
             processes: Processes::default(),
             interfaces: Vec::new(),
             attributes: Attributes::default(),
+            clock: kernel::Clock::default(),
         }
     }
 
@@ -161,13 +164,13 @@ impl HostMetrics {
     }
 
     fn kernel(&mut self) {
-        let Self { files, sheet, processes, .. } = self;
+        let Self { files, sheet, processes, clock, .. } = self;
         if let Some(text) = files.read("proc/sys/fs/file-nr") {
             kernel::file_handles(&text, sheet);
         }
         kernel::single_numbers(files, sheet);
         kernel::uname(sheet);
-        kernel::clock(files, sheet);
+        clock.collect(files, sheet);
         processes.collect(files, sheet);
     }
 }
@@ -211,7 +214,7 @@ mod tests {
 
     #[test]
     fn this_host_tells_its_basics() {
-        let mut host = HostMetrics::new(Path::new("/"));
+        let mut host = HostMetrics::new(Path::new("/"), Labels::empty());
         let text = shown(host.collect(Timestamp(1_763_800_000_000)));
         for name in [
             "node_time_seconds 1763800000\n",
@@ -237,7 +240,7 @@ mod tests {
     /// Files of a real virtual machine (Linux 6.18). What comes from system calls is left out.
     #[test]
     fn a_recorded_host() {
-        let mut host = HostMetrics::new(&Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/host"));
+        let mut host = HostMetrics::new(&Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/host"), Labels::empty());
         let text = shown(host.collect(Timestamp(1_763_800_000_000)));
         let own = |line: &&str| !line.starts_with("node_filesystem_") && !line.starts_with("node_uname_info");
         let recorded: String = text.lines().filter(own).map(|line| format!("{line}\n")).collect();
@@ -248,7 +251,7 @@ mod tests {
     #[test]
     fn an_empty_host_is_noted_once_and_still_tells_the_time() {
         let folder = tempfile::tempdir().expect("folder");
-        let mut host = HostMetrics::new(folder.path());
+        let mut host = HostMetrics::new(folder.path(), Labels::empty());
         assert!(shown(host.collect(Timestamp(1_000))).starts_with("node_time_seconds 1\n"));
         assert!(host.take_notes().len() > 5);
         host.collect(Timestamp(2_000));
@@ -262,7 +265,7 @@ mod tests {
         for (count, noted) in [(INTERFACES_MAX, 0), (INTERFACES_MAX + 1, 1)] {
             let lines: String = (0..count).map(|n| format!("veth{n}: 1\n")).collect();
             std::fs::write(folder.path().join("proc/net/dev"), format!("head\nhead\n{lines}")).expect("written");
-            let mut host = HostMetrics::new(folder.path());
+            let mut host = HostMetrics::new(folder.path(), Labels::empty());
             let text = shown(host.collect(Timestamp(0)));
             assert_eq!(text.matches("receive_bytes_total").count(), INTERFACES_MAX);
             assert_eq!(host.take_notes().iter().filter(|note| note.contains("interfaces above")).count(), noted);

@@ -11,8 +11,9 @@ use crate::batch::{Batch, CheckResult, LogRecord, Rejection, SeriesColumn};
 use crate::compression::{compress, decompressed_bytes_max};
 use crate::frames::Counters;
 use crate::limits::{
-    CHECK_NAME_BYTES_MAX, CHECK_TEXT_BYTES_MAX, CHECKS_PER_BATCH_MAX, LOG_NAME_BYTES_MAX, LOG_TEXT_BYTES_MAX,
-    LOGS_PER_BATCH_MAX, PERF_ITEMS_MAX, PERF_TEXT_BYTES_MAX, SAMPLES_PER_BATCH_MAX, SERIES_PER_BATCH_MAX,
+    CHECK_NAME_BYTES_MAX, CHECK_TEXT_BYTES_MAX, CHECKS_PER_BATCH_MAX, DECOMPRESSED_BYTES_FREE, LOG_NAME_BYTES_MAX,
+    LOG_TEXT_BYTES_MAX, LOGS_PER_BATCH_MAX, PERF_ITEMS_MAX, PERF_TEXT_BYTES_MAX, SAMPLES_PER_BATCH_MAX,
+    SERIES_PER_BATCH_MAX,
 };
 use crate::rejections::{Rejections, truncate_text};
 
@@ -75,6 +76,13 @@ impl Contents {
         let probe = contents.into_batch(source.clone(), Epoch(u64::MAX), u64::MAX, Timestamp(i64::MAX));
         let plain = probe.encode_protobuf();
         *self = Self { series: probe.series, checks: probe.checks, logs: probe.logs };
+        // Most of what an agent gathers fits however badly it compresses: then nobody has to try.
+        let worst = encoded_len(zstd::zstd_safe::compress_bound(plain.len()), true).unwrap_or(usize::MAX);
+        if plain.len() + HEADER_PAYLOAD_BYTES <= DECOMPRESSED_BYTES_FREE
+            && worst.saturating_add(HEADER_PAYLOAD_BYTES) <= payload_bytes_max
+        {
+            return true;
+        }
         let packed = compress(&plain).len();
         let payload = encoded_len(packed, true).unwrap_or(usize::MAX);
         plain.len() + HEADER_PAYLOAD_BYTES <= decompressed_bytes_max(packed)

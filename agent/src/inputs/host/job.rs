@@ -4,12 +4,15 @@ use std::path::Path;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use series::Timestamp;
+use series::{Labels, Timestamp};
 
 use super::HostMetrics;
 use crate::config::Host;
 use crate::intake::Intake;
 use crate::schedule::{Job, NextRun, Timing};
+
+/// The label `job` of these metrics.
+const JOB: &str = "node";
 
 /// Collects the host's metrics on the step.
 pub(in crate::inputs) struct HostJob {
@@ -37,7 +40,8 @@ impl Job for HostJob {
 
     fn run<'a>(&'a mut self, at: Timestamp) -> BoxFuture<'a, NextRun> {
         Box::pin(async move {
-            let mut metrics = self.metrics.take().unwrap_or_else(|| HostMetrics::new(&self.root));
+            let base = || self.intake.base(JOB).unwrap_or_else(|_| Labels::empty());
+            let mut metrics = self.metrics.take().unwrap_or_else(|| HostMetrics::new(&self.root, base()));
             let collected = tokio::task::spawn_blocking(move || {
                 metrics.collect(at);
                 metrics
@@ -48,7 +52,7 @@ impl Job for HostJob {
                         tracing::info!(note, "host metrics");
                     }
                     let sheet = metrics.sheet();
-                    self.intake.samples("node", sheet.samples().iter().cloned());
+                    self.intake.labeled(sheet.samples().iter().cloned());
                     for rejection in sheet.rejected() {
                         self.intake.reject(&rejection.reason, rejection.count, &rejection.first);
                     }

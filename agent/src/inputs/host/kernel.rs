@@ -63,9 +63,29 @@ pub(crate) fn clock_synchronized(root: &std::path::Path) -> Option<bool> {
     others.iter().any(|mark| run.join(mark).exists()).then_some(true)
 }
 
+/// Collections for which the state of the clock stands: it takes up to seven looks into `/run`.
+const CLOCK_ROUNDS: u32 = 6;
+
 /// `node_timex_sync_status`.
-pub(super) fn clock(files: &mut Files, sheet: &mut Sheet) {
-    match clock_synchronized(files.root()) {
+#[derive(Debug, Default)]
+pub(super) struct Clock {
+    known: Option<bool>,
+    /// Collections until it is looked at again.
+    wait: u32,
+}
+
+impl Clock {
+    pub(super) fn collect(&mut self, files: &mut Files, sheet: &mut Sheet) {
+        if self.wait == 0 {
+            (self.known, self.wait) = (clock_synchronized(files.root()), CLOCK_ROUNDS);
+        }
+        self.wait -= 1;
+        clock(self.known, files, sheet);
+    }
+}
+
+fn clock(synchronized: Option<bool>, files: &mut Files, sheet: &mut Sheet) {
+    match synchronized {
         Some(synchronized) => sheet.put("node_timex_sync_status", &[], f64::from(u8::from(synchronized))),
         None => files.note("clock", "no time service is seen in /run; node_timex_sync_status is left out"),
     }
@@ -102,6 +122,21 @@ mod tests {
         assert_eq!(clock_synchronized(folder.path()), Some(false));
         std::fs::write(timesync.join("synchronized"), "").expect("written");
         assert_eq!(clock_synchronized(folder.path()), Some(true));
+    }
+
+    #[test]
+    fn the_clock_is_looked_at_once_in_some_rounds() {
+        let folder = tempfile::tempdir().expect("folder");
+        let timesync = folder.path().join("run/systemd/timesync");
+        std::fs::create_dir_all(&timesync).expect("made");
+        let (mut clock, mut files) = (Clock::default(), Files::new(folder.path()));
+        let mut collected = || put(|sheet| clock.collect(&mut files, sheet));
+        assert_eq!(collected(), "node_timex_sync_status 0\n");
+        std::fs::write(timesync.join("synchronized"), "").expect("written");
+        for _ in 1..CLOCK_ROUNDS {
+            assert_eq!(collected(), "node_timex_sync_status 0\n");
+        }
+        assert_eq!(collected(), "node_timex_sync_status 1\n");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::inputs::sheet::Sheet;
 
 /// Processes whose state is read in every collection. With more, states are told each
 /// `processes / STATES_PER_COLLECTION`-th collection (at most every [`ROUNDS_MAX`]).
-const STATES_PER_COLLECTION: usize = 25;
+const STATES_PER_COLLECTION: usize = 8;
 /// At 10 s a collection, states are never older than 2 minutes (PromQL looks back for 5).
 const ROUNDS_MAX: usize = 12;
 
