@@ -29,6 +29,10 @@ debian() { as_root "apt-get install -y $*"; }
 
 check_rust() {
   local get='curl --proto "=https" -sSf https://sh.rustup.rs | sh   (Debian 12 has an older one; https://rustup.rs)'
+  if ! has cargo && [ -x "${HOME:-}/.cargo/bin/cargo" ]; then
+    missing "Rust in the PATH; it is installed in ~/.cargo/bin" '. ~/.cargo/env'
+    return
+  fi
   if ! has cargo || ! has rustc; then
     missing "Rust $RUST_MIN or newer" "$get"
     return
