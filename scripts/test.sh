@@ -59,7 +59,7 @@ page() { scripts/page.sh --packages && cd dashboard && npm test; }
 
 stage "build" '^error' prepare
 if wanted rust; then
-  stage "Rust" '^ *Summary|^test result|^ *(FAIL|SIGABRT|TIMEOUT) |skipped: ' rust
+  stage "Rust" '^error|^ *Summary|^test result|^ *(FAIL|SIGABRT|TIMEOUT) |skipped: ' rust
   stage "Rust, examples in the documentation" '^test result|FAILED' documents
 fi
 wanted page && stage "Page" 'Test Files|Tests  |FAIL |skipped: ' page
