@@ -198,7 +198,12 @@ impl Intake {
     /// Takes everything out.
     #[must_use]
     pub fn take(&self) -> Pending {
-        let taken = std::mem::take(&mut *self.pending());
+        let taken = {
+            let mut pending = self.pending();
+            // The next flush will most likely hold as many series.
+            let series = HashMap::with_capacity(pending.series.len());
+            std::mem::replace(&mut *pending, Pending { series, ..Pending::default() })
+        };
         self.shared.figures.queue_samples.set(0);
         self.shared.taken.notify_waiters();
         taken

@@ -163,9 +163,9 @@ pub async fn keep_written(
             written.memory = Ledger::of(&view.memory);
         }
         write(&data_dir, &written);
+        let next = tokio::time::Instant::now() + WRITE_EVERY;
         let before = notable(&written.connection, written.memory_only, written.memory.next_seq);
         loop {
-            tokio::time::sleep(WRITE_EVERY).await;
             tokio::select! {
                 changed = link.changed() => if changed.is_err() { return },
                 changed = view.changed() => if changed.is_err() { return },
@@ -175,6 +175,8 @@ pub async fn keep_written(
                 break;
             }
         }
+        // Only now: each flush changes the view, and would wake the agent once more.
+        tokio::time::sleep_until(next).await;
     }
 }
 

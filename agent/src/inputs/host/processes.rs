@@ -9,23 +9,33 @@ use std::fs::read_dir;
 use super::files::Files;
 use crate::inputs::sheet::Sheet;
 
-/// Processes whose state is read in every collection. With more, states are told each
-/// `processes / STATES_PER_COLLECTION`-th collection (at most every [`ROUNDS_MAX`]).
-const STATES_PER_COLLECTION: usize = 8;
+/// Processes whose state is read at every count. With more, states are told each
+/// `processes / STATES_PER_COUNT`-th count (at most every [`ROUNDS_MAX`]).
+const STATES_PER_COUNT: usize = 24;
 /// At 10 s a collection, states are never older than 2 minutes (PromQL looks back for 5).
-const ROUNDS_MAX: usize = 12;
+const ROUNDS_MAX: usize = 4;
 
 /// Letters of `/proc/<pid>/stat`; further ones are told as they are.
 const STATES: [&str; 7] = ["D", "I", "R", "S", "T", "Z", "t"];
 
+/// Processes are counted once in so many collections: the kernel looks each of them up to list `/proc`.
+const COUNT_ROUNDS: usize = 3;
+
 #[derive(Debug, Default)]
 pub(super) struct Processes {
-    /// Collections until states are read again.
+    /// Counts until states are read again.
     wait: usize,
+    /// Collections until processes are counted again.
+    count_wait: usize,
 }
 
 impl Processes {
     pub(super) fn collect(&mut self, files: &mut Files, sheet: &mut Sheet) {
+        if self.count_wait > 0 {
+            self.count_wait -= 1;
+            return;
+        }
+        self.count_wait = COUNT_ROUNDS - 1;
         let Ok(folder) = read_dir(files.root().join("proc")) else {
             files.note("proc", "/proc cannot be listed; processes are left out");
             return;
@@ -39,7 +49,7 @@ impl Processes {
             self.wait -= 1;
             return;
         }
-        self.wait = (pids.len() / STATES_PER_COLLECTION).min(ROUNDS_MAX - 1);
+        self.wait = (pids.len() / STATES_PER_COUNT).min(ROUNDS_MAX - 1);
         let mut counts = STATES.map(|state| (state, 0u32));
         for pid in pids {
             // A process may have ended since it was listed.
@@ -92,6 +102,17 @@ mod tests {
         assert!(shown.starts_with("node_processes_pids 3\n"), "{shown}");
         assert!(shown.contains("{state=\"S\"} 1\n") && shown.contains("{state=\"D\"} 1\n"), "{shown}");
         assert!(shown.contains("{state=\"Z\"} 0\n"), "{shown}");
+    }
+
+    #[test]
+    fn processes_are_counted_once_in_some_rounds() {
+        let folder = tempfile::tempdir().expect("folder");
+        std::fs::create_dir_all(folder.path().join("proc/1")).expect("made");
+        let (mut processes, mut files) = (Processes::default(), Files::new(folder.path()));
+        for round in 0..2 * COUNT_ROUNDS {
+            let shown = put(|sheet| processes.collect(&mut files, sheet));
+            assert_eq!(shown.starts_with("node_processes_pids 1\n"), round % COUNT_ROUNDS == 0, "{round}: {shown}");
+        }
     }
 
     proptest! {
