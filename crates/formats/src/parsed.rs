@@ -104,6 +104,8 @@ impl Rejects {
     pub fn append(&mut self, other: Self) {
         for reject in other.shown {
             if !self.by_reason.contains_key(reject.reason) || self.shown.len() < REJECTS_SHOWN_MAX {
+                // From now on this reason has its example; the count follows below.
+                self.by_reason.entry(reject.reason).or_default();
                 self.shown.push(reject);
             }
         }
