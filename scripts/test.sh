@@ -42,7 +42,8 @@ export DAYWATCH_BIN=$programs/daywatch DAYWATCH_AGENT_BIN=$programs/daywatch-age
 rust() {
   if cargo nextest --version >/dev/null 2>&1; then
     local code=0 report
-    report=$(target_folder)/nextest/default/junit.xml
+    # nextest keeps it in the workspace, wherever cargo builds.
+    report=target/nextest/default/junit.xml
     rm -f "$report"
     cargo nextest run --locked --workspace --no-fail-fast --status-level fail --final-status-level fail || code=$?
     # nextest does not show what a passing test printed; what was skipped is to be seen.
