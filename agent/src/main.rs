@@ -16,8 +16,9 @@ use tracing::level_filters::LevelFilter;
 const CONFIG_DEFAULT: &str = "/etc/daywatch/agent.toml";
 /// Threads for work that blocks: file system calls that may hang.
 const BLOCKING_THREADS_MAX: usize = 4;
-/// How long such a thread waits for more of it: longer than from one collection to the next.
-const THREAD_KEPT: Duration = Duration::from_secs(70);
+/// How long such a thread waits for more of it: longer than from one collection to the next, and
+/// shorter than two of them, so that a second thread is not kept by taking turns.
+const THREAD_KEPT: Duration = Duration::from_secs(15);
 /// Bytes of their stacks.
 const STACK_BYTES: usize = 512 << 10;
 
