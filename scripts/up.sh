@@ -138,7 +138,8 @@ interval = "30s"
 [[check]]
 name = "load"
 builtin = "load"
-interval = "10s"
+interval = "30s"
+attempts = 6             # a build or a nightly job is no reason to wake anybody; three minutes of it are
 
 [[check]]
 name = "memory"
