@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import axe from "axe-core";
-import { open, SIZES } from "./harness.mjs";
+import { drawn, open, SIZES } from "./harness.mjs";
 
 let site;
 let views;
@@ -41,7 +41,7 @@ describe("accessibility", () => {
       for (const hash of views) {
         const { page, complaints, close } = await site.visit(hash, look);
         await page.locator('[data-live="open"]').waitFor();
-        if (hash.startsWith("/source")) await page.locator("[data-panel=cpu] canvas").waitFor();
+        if (hash.startsWith("/source")) await drawn(page, "cpu");
         await unfold(page);
         assert.deepEqual(await faults(page), [], `axe on ${hash}`);
         const [wide, shown] = await page.evaluate(() => [document.documentElement.scrollWidth, window.innerWidth]);

@@ -1,7 +1,7 @@
 /** What only the mock server can be told to do: fail, go away, be empty. A real server is not asked for here. */
 import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
-import { open, texts } from "./harness.mjs";
+import { drawn, open, texts } from "./harness.mjs";
 
 let site;
 before(async () => {
@@ -92,7 +92,7 @@ test("a picked metric is drawn, stays in the address, and can be removed", async
 test("a minute in the past stands still until told otherwise", async () => {
   const { page, close } = await site.visit(`/source/web-2?at=${Date.now() - 3_600_000}`);
   await page.getByText("stand still").waitFor();
-  await page.locator("[data-panel=cpu] canvas").waitFor();
+  await drawn(page, "cpu");
   await page.getByRole("link", { name: "Back to the present" }).click();
   await page.getByText("stand still").waitFor({ state: "detached" });
   await close();
@@ -100,8 +100,8 @@ test("a minute in the past stands still until told otherwise", async () => {
 
 test("the cursor stands at one time on all graphs", async () => {
   const { page, close } = await site.visit("/source/web-2");
-  await page.locator("[data-panel=cpu] canvas").waitFor();
-  await page.locator("[data-panel=load] canvas").waitFor();
+  await drawn(page, "load");
+  await drawn(page, "cpu");
   await page.locator("[data-panel=cpu] .u-over").hover();
   const clock = /\d\d:\d\d:\d\d/;
   const shown = async (id) => clock.exec((await texts(page, `[data-panel=${id}] .graph-head`))[0])?.[0];

@@ -89,3 +89,11 @@ function watch() {
 
 /** Everything that the selector finds, as text. */
 export const texts = (page, selector) => page.locator(selector).allInnerTexts();
+
+/** A graph is drawn when it comes near the window: what stands above it (alerts) may push it far down. */
+export async function drawn(page, panel) {
+  const graph = page.locator(`[data-panel="${panel}"]`);
+  await graph.scrollIntoViewIfNeeded();
+  await graph.locator("canvas").waitFor();
+  return graph;
+}

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { after, before, test } from "node:test";
-import { open, PATIENCE_MS, texts } from "./harness.mjs";
+import { drawn, open, PATIENCE_MS, texts } from "./harness.mjs";
 
 let site;
 before(async () => {
@@ -64,8 +64,8 @@ test("the overview lists every source with its presence", async () => {
 test("a value on a source's graphs moves, soon after its sample arrived", async () => {
   const { page, complaints, foreign, close } = await site.visit(`/source/${encodeURIComponent(await liveSource())}`);
   await page.locator('[data-live="open"]').waitFor();
-  await page.locator("[data-panel=cpu] [data-value]").first().waitFor();
-  assert.ok((await page.locator("[data-panel=cpu] canvas").count()) > 0);
+  const graph = await drawn(page, "cpu");
+  await graph.locator("[data-value]").first().waitFor();
   const delayMs = await page.evaluate(
     (patienceMs) =>
       new Promise((resolve, reject) => {
