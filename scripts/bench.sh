@@ -1,14 +1,16 @@
 #!/usr/bin/env bash
 # The figures that the documents quote, measured on this machine, each beside its anchor where
-# that is installed. Takes about SECONDS_AGENT plus some minutes; nothing of it is a test.
+# that is installed. With the rounds below it takes about 20 minutes; nothing of it is a test.
 #
 #   SECONDS_AGENT=300   how long the agent (and node_exporter beside it) is watched
+#   ROUNDS=100          rounds of each latency; the slow ways take some seconds each
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/host.sh
 . scripts/host.sh
 
 seconds=${SECONDS_AGENT:-300}
+rounds=${ROUNDS:-100}
 target=$(target_folder)
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/daywatch-bench.XXXXXX")
 started=()
@@ -26,7 +28,7 @@ cargo build --locked --quiet --profile agent -p daywatch-agent
 
 echo "== latency: value → webhook, sample → page (tests/examples/latency.rs)"
 DAYWATCH_BIN="$target/release/daywatch" DAYWATCH_AGENT_BIN="$target/agent/daywatch-agent" \
-  cargo run --locked --quiet --release -p tests --example latency
+  cargo run --locked --quiet --release -p tests --example latency -- "$rounds"
 
 echo "== agent: $seconds s, host metrics each 10 s, five checks each 30 s"
 "$target/release/daywatch" serve --data "$scratch/data" --listen 127.0.0.1:0 2>"$scratch/serve.log" &
