@@ -27,8 +27,9 @@ use crate::{Context, manifest, progress};
 pub async fn stream(context: &Context, records: &[Delivered]) -> Result<(), Fault> {
     let mut parts = vec![records];
     let (mut stored, mut hopeless) = (false, Vec::new());
+    let mut pulses = BTreeMap::new();
     while let Some(part) = parts.pop() {
-        match attempt(context, part).await {
+        match attempt(context, part, &mut pulses).await {
             Ok(with_samples) => stored |= with_samples,
             Err(Fault::Internal(what)) => match part {
                 [one] => hopeless.push((one, what)),
@@ -48,11 +49,18 @@ pub async fn stream(context: &Context, records: &[Delivered]) -> Result<(), Faul
         let tenant = StreamEnvelope::decode(record.data.clone()).map(|envelope| envelope.tenant).unwrap_or_default();
         quarantine(&context.ports, &tenant, &record.data, "cannot_be_stored").await?;
     }
-    note_pulses(context, records).await
+    // After everything before them is done, and only then.
+    for (shard, at) in pulses {
+        progress::note(&context.ports, shard, at).await?;
+    }
+    Ok(())
 }
 
-/// Stores what the records hold. Answers whether there were samples among it.
-async fn attempt(context: &Context, records: &[Delivered]) -> Result<bool, Fault> {
+/// The newest pulse of each shard.
+type Pulses<'a> = BTreeMap<&'a str, Timestamp>;
+
+/// Stores what the records hold, and collects their pulses. Answers whether there were samples.
+async fn attempt<'a>(context: &Context, records: &'a [Delivered], pulses: &mut Pulses<'a>) -> Result<bool, Fault> {
     let ports = &context.ports;
     let mut tenants: BTreeMap<TenantId, Gathered> = BTreeMap::new();
     let mut through: BTreeMap<TenantId, Timestamp> = BTreeMap::new();
@@ -65,7 +73,9 @@ async fn attempt(context: &Context, records: &[Delivered]) -> Result<bool, Fault
                 continue;
             }
         };
-        if matches!(envelope.kind, StreamKind::Pulse { .. }) {
+        if let StreamKind::Pulse { at } = envelope.kind {
+            let newest = pulses.entry(record.shard.as_str()).or_insert(at);
+            *newest = at.max(*newest);
             continue;
         }
         let newest = through.entry(envelope.tenant.clone()).or_insert(record.arrived_at);
@@ -81,21 +91,6 @@ async fn attempt(context: &Context, records: &[Delivered]) -> Result<bool, Fault
         gathered.store(context, &tenant, arrived_through).await?;
     }
     Ok(with_samples)
-}
-
-/// After everything before them is done, and only then.
-async fn note_pulses(context: &Context, records: &[Delivered]) -> Result<(), Fault> {
-    let mut pulses: BTreeMap<&str, Timestamp> = BTreeMap::new();
-    for record in records {
-        if let Ok(StreamEnvelope { kind: StreamKind::Pulse { at }, .. }) = StreamEnvelope::decode(record.data.clone()) {
-            let newest = pulses.entry(&record.shard).or_insert(at);
-            *newest = at.max(*newest);
-        }
-    }
-    for (shard, at) in pulses {
-        progress::note(&context.ports, shard, at).await?;
-    }
-    Ok(())
 }
 
 /// How long bytes that can never be processed are kept.
