@@ -19,18 +19,25 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("alerts", &["promql", "series"]),
     ("ports", PURE),
     ("pipeline", &["ports", "series", "formats", "wire", "blocks", "promql", "alerts"]),
-    ("embedded", &["ports"]),
-    ("ingest", &["pipeline"]),
-    ("ws-connect", &["pipeline"]),
-    ("aggregate", &["pipeline"]),
-    ("evaluate-alerts", &["pipeline"]),
-    ("broadcast", &["pipeline"]),
-    ("query", &["pipeline"]),
+    ("webhook", &["ports"]),
+    ("embedded", &["ports", "webhook"]),
+    ("aws", &["ports", "webhook"]),
+    // What the six `main.rs` share. Only its feature `runtime` names the adapter.
+    ("lambda", &["pipeline", "aws"]),
+    ("ingest", FUNCTION),
+    ("ws-connect", FUNCTION),
+    ("aggregate", FUNCTION),
+    ("evaluate-alerts", FUNCTION),
+    ("broadcast", FUNCTION),
+    ("query", FUNCTION),
     ("daywatch-agent", &["series", "formats", "wire"]),
     // These two choose adapters, so they may name everything but each other.
     ("daywatch", CHOOSERS),
     ("tests", CHOOSERS),
 ];
+
+/// `lambda` stands behind features of theirs: `make up` and the embedded server are built without.
+const FUNCTION: &[&str] = &["pipeline", "lambda"];
 
 /// The crates without a network, a clock or an adapter.
 const PURE: &[&str] = &["series", "formats", "wire", "blocks", "promql", "alerts"];
@@ -44,7 +51,10 @@ const CHOOSERS: &[&str] = &[
     "alerts",
     "ports",
     "pipeline",
+    "webhook",
     "embedded",
+    "aws",
+    "lambda",
     "ingest",
     "ws-connect",
     "aggregate",
@@ -62,6 +72,7 @@ const ALLOWED_IN_TESTS: &[(&str, &str)] = &[
     ("evaluate-alerts", "embedded"),
     ("broadcast", "embedded"),
     ("query", "embedded"),
+    ("lambda", "embedded"),
 ];
 
 /// Everything below `pipeline`.

@@ -23,4 +23,10 @@ pub trait Blobs: Send + Sync {
 
     /// Names that start with `prefix`, sorted.
     async fn list(&self, prefix: &str) -> Result<Vec<String>, PortError>;
+
+    /// An address at which anybody may fetch the object for a while, where the store gives such
+    /// ones: what is too large for an answer (Lambda: 6 MB) is fetched from there.
+    async fn link(&self, _name: &str, _valid_ms: i64) -> Result<Option<String>, PortError> {
+        Ok(None)
+    }
 }

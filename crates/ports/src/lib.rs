@@ -1,6 +1,6 @@
 //! What the pipeline needs from the outside, as small traits.
 //!
-//! An adapter (`embedded`, later `aws`) implements each of them and is judged by one contract
+//! An adapter (`embedded`, `aws`) implements each of them and is judged by one contract
 //! suite (`ports::contract`). Nothing here knows an adapter; nothing here runs by itself. What can
 //! partly fail says so in its answer, as a value: a record that the stream refused, a key that the
 //! table left unprocessed, a connection that is gone are not errors. A [`PortError`] is decided
@@ -30,7 +30,7 @@ pub use table::{
     WRITES_AT_ONCE_MAX, Write, Written, WrittenAll,
 };
 pub use timer::{Timer, Wake};
-pub use topic::{Delivery, Destination, Message, Topic};
+pub use topic::{Delivery, Destination, Message, Subscriber, Topic};
 pub use wire::segment;
 
 /// Every port that the pipeline uses, built once by whoever chooses the adapters.

@@ -48,10 +48,34 @@ pub struct Delivery {
     pub answer: String,
 }
 
+/// Who is subscribed to a topic.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subscriber {
+    /// [`Destination::Pager`] or [`Destination::Mail`].
+    pub destination: Destination,
+    /// `https`, `email`, `sms`, ….
+    pub protocol: String,
+    /// Where it goes, for a person: without secrets, numbers and addresses shortened.
+    pub endpoint: String,
+    /// Whether it has been confirmed; one that has not gets nothing.
+    pub confirmed: bool,
+}
+
 /// Publishes notifications.
 #[async_trait]
 pub trait Topic: Send + Sync {
     /// Publishes once, without retrying. A transient error: try again later. A permanent one: this
     /// message will never be taken.
     async fn publish(&self, message: &Message) -> Result<Delivery, PortError>;
+
+    /// Whether there are topics for [`Destination::Pager`] and [`Destination::Mail`]. Without them
+    /// only webhooks are sent to.
+    fn has_topics(&self) -> bool {
+        false
+    }
+
+    /// Everybody who is subscribed to the topics.
+    async fn subscribers(&self) -> Result<Vec<Subscriber>, PortError> {
+        Ok(Vec::new())
+    }
 }
