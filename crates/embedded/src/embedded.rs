@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ports::{Clock, Entropy, PortError, Ports, Timestamp, Topic};
+use webhook::WebhookTopic;
 
 use crate::blobs::FileBlobs;
 use crate::changes::Changes;
@@ -18,7 +19,7 @@ use crate::store::Store;
 use crate::stream::Shards;
 use crate::table::Documents;
 use crate::timer::Timers;
-use crate::topic::{MemoryTopic, WebhookTopic};
+use crate::topic::MemoryTopic;
 
 const STORE_PATH: &str = "store.redb";
 const STREAM_DIR: &str = "stream";

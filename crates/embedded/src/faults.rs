@@ -2,6 +2,7 @@
 //! fail although they were done, answers that are partial. What the pipeline promises must hold
 //! over these as well. A fault never invents data and never reorders.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -9,7 +10,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use ports::{
     Accepted, Blobs, ConnectionId, Delivery, GotMany, Item, Key, Message, Page, Partition, PortError, Ports, Push,
-    Pushed, Stream, StreamRecord, Table, Timer, Topic, Wake, Write, Written, WrittenAll,
+    Pushed, Stream, StreamRecord, Subscriber, Table, Timer, Topic, Wake, Write, Written, WrittenAll,
 };
 
 use crate::random::SeededRandom;
@@ -143,10 +144,10 @@ impl<P: Stream + ?Sized> Stream for Faulty<P> {
         Ok(refused.into_iter().map(answer).collect())
     }
 
-    async fn put_on_every_shard(&self, data: Bytes) -> Result<u32, PortError> {
+    async fn put_on_every_shard(&self, data: Bytes) -> Result<BTreeSet<String>, PortError> {
         self.faults.before("stream")?;
-        let count = self.inner.put_on_every_shard(data).await?;
-        self.faults.after("stream").map(|()| count)
+        let shards = self.inner.put_on_every_shard(data).await?;
+        self.faults.after("stream").map(|()| shards)
     }
 }
 
@@ -248,6 +249,15 @@ impl<P: Topic + ?Sized> Topic for Faulty<P> {
         self.faults.before("topic")?;
         let delivery = self.inner.publish(message).await?;
         self.faults.after("topic").map(|()| delivery)
+    }
+
+    fn has_topics(&self) -> bool {
+        self.inner.has_topics()
+    }
+
+    async fn subscribers(&self) -> Result<Vec<Subscriber>, PortError> {
+        self.faults.before("topic")?;
+        self.inner.subscribers().await
     }
 }
 

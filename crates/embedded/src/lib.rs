@@ -5,7 +5,8 @@
 //! it goes through [`Disk`], so [`Embedded::memory`] is the same code on a disk in memory, on which
 //! power cuts and faults happen on demand. [`Faulty`] does the same to whole ports.
 //!
-//! It depends on `ports` alone and knows nothing of what the pipeline stores.
+//! Of ours it depends on `ports`, and on `webhook` for notifications; it knows nothing of what the
+//! pipeline stores.
 
 mod blobs;
 mod changes;
@@ -41,7 +42,7 @@ pub use sim_disk::{CrashKind, DiskFaults, SimDisk};
 pub use stream::{SHARDS_MAX, Shards, WAITING_BYTES_MAX};
 pub use table::{Documents, PAGE_BYTES_MAX, PAGE_ITEMS_MAX};
 pub use timer::{Due, Timers, WAKES_AT_ONCE_MAX, WAKES_MAX};
-pub use topic::{MemoryTopic, WEBHOOK_TIMEOUT, WebhookTopic};
+pub use topic::MemoryTopic;
 
 #[cfg(test)]
 mod contract_tests;
