@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use ports::{
     Condition, ITEM_BYTES_MAX, Key, Partition, Ports, TenantId, Timestamp, WRITE_ALL_BYTES_MAX, WRITES_AT_ONCE_MAX,
-    Write, WrittenAll,
+    Wake, Write, WrittenAll,
 };
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +16,9 @@ use crate::error::Fault;
 pub const DOCUMENT_BYTES_MAX: usize = 256 * 1024;
 /// Characters of a document's name.
 pub const DOCUMENT_NAME_CHARS_MAX: usize = 100;
+
+/// The wake-up that `evaluate` gets when rule files have changed: nobody waits for the next tick.
+pub(crate) const WAKE_RULES: &str = "rules";
 
 /// What a document is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -124,9 +127,17 @@ pub async fn put_all(ports: &Ports, tenant: &TenantId, documents: &[(Kind, Strin
         return Err(Fault::TooLarge { bytes, max: WRITE_ALL_BYTES_MAX, limit: "write_all_bytes_max" });
     }
     match ports.table.write_all(writes).await? {
+        WrittenAll::Done if documents.iter().any(|(kind, ..)| *kind == Kind::Rules) => {
+            rules_changed(ports, tenant).await
+        }
         WrittenAll::Done => Ok(()),
         WrittenAll::ConditionFailed { .. } => Err(Fault::Conflict("the documents changed meanwhile".to_owned())),
     }
+}
+
+async fn rules_changed(ports: &Ports, tenant: &TenantId) -> Result<(), Fault> {
+    let wake = Wake { at: ports.clock.now(), tenant: tenant.clone(), what: WAKE_RULES.to_owned() };
+    Ok(ports.timer.wake(wake).await?)
 }
 
 /// One document.
@@ -147,6 +158,9 @@ pub async fn delete(ports: &Ports, tenant: &TenantId, kind: Kind, name: &str) ->
     let key = place(tenant, kind, name);
     let there = ports.table.get(&key).await?.is_some();
     ports.table.write(Write::Delete { key, condition: Condition::Always }).await?;
+    if kind == Kind::Rules {
+        rules_changed(ports, tenant).await?;
+    }
     Ok(there)
 }
 

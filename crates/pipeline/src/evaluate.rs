@@ -51,8 +51,11 @@ pub async fn changes(context: &Context, tenant: &TenantId) -> Result<(), Fault> 
     evaluated.and(sent)
 }
 
-/// A timer is due: a group's bucket, or a notification.
+/// A timer is due: a group's bucket, changed rule files, or a notification.
 pub async fn wake(context: &Context, wake: &Wake) -> Result<(), Fault> {
+    if wake.what == documents::WAKE_RULES {
+        return repair(context, &wake.tenant).await;
+    }
     if let Some(group) = wake.what.strip_prefix(WAKE_GROUP) {
         let evaluated = bucket::one_group(context, &wake.tenant, group).await;
         let sent = outbox::dispatch(context, &wake.tenant).await;
@@ -65,11 +68,17 @@ pub async fn wake(context: &Context, wake: &Wake) -> Result<(), Fault> {
 pub async fn tick(context: &Context) -> Result<(), Fault> {
     let mut outcome = Ok(());
     for tenant in documents::tenants(&context.ports).await? {
-        outcome = outcome.and(bucket::all_groups(context, &tenant, Look::Chain).await);
-        outcome = outcome.and(removed::resolve(context, &tenant).await);
-        outcome = outcome.and(outbox::dispatch(context, &tenant).await);
+        outcome = outcome.and(repair(context, &tenant).await);
     }
     outcome
+}
+
+/// Begins the chains of new groups, takes up lost ones, and ends the alerts of removed rules.
+async fn repair(context: &Context, tenant: &TenantId) -> Result<(), Fault> {
+    let evaluated = bucket::all_groups(context, tenant, Look::Chain).await;
+    let resolved = removed::resolve(context, tenant).await;
+    let sent = outbox::dispatch(context, tenant).await;
+    evaluated.and(resolved).and(sent)
 }
 
 /// One rule of one tenant's group.

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use alerts::state::{RuleName, RuleState, Scope, Timing, step};
-use ports::{Condition, Key, Partition, TenantId, Write};
+use ports::{Condition, Key, Partition, TenantId, Write, WrittenAll};
 
-use super::stored;
+use super::{stored, tell_pages};
 use crate::connect::parse;
 use crate::error::Fault;
 use crate::{Context, outbox};
@@ -19,6 +19,7 @@ pub(super) async fn resolve(context: &Context, tenant: &TenantId) -> Result<(), 
         known.extend(group.rules.iter().map(|rule| stored::rule_sort(&group, &rule.id)));
     }
     let now = ports.clock.now();
+    let mut changed = false;
     for (sort, item) in stored::all(ports, tenant).await? {
         if known.contains(&sort) {
             continue;
@@ -34,7 +35,10 @@ pub(super) async fn resolve(context: &Context, tenant: &TenantId) -> Result<(), 
             writes.extend(outbox::owe(tenant, now, &told)?);
         }
         // Where the condition fails, an evaluation runs right now; the next tick looks again.
-        ports.table.write_all(writes).await?;
+        changed |= ports.table.write_all(writes).await? == WrittenAll::Done;
+    }
+    if changed {
+        tell_pages(context, tenant).await;
     }
     Ok(())
 }
