@@ -5,24 +5,18 @@
 //! Waiting ─▶ Connecting ─▶ Greeting ─▶ Up ─▶ Waiting …        Stop from anywhere ─▶ Stopping ─▶ Stopped
 //! ```
 
-/// First backoff, ms. Full jitter: the wait is random between 0 and the backoff.
-pub const BACKOFF_MIN_MS: u64 = 1_000;
-/// Greatest backoff, ms.
-pub const BACKOFF_MAX_MS: u64 = 300_000;
-/// Greatest backoff for a server on the same host, ms: asking it costs nobody anything.
-pub const BACKOFF_LOCAL_MAX_MS: u64 = 5_000;
+// A load generator stands in for many agents, so these are not the agent's alone.
+pub use wire::reconnect::{BACKOFF_LOCAL_MAX_MS, BACKOFF_MAX_MS, BACKOFF_MIN_MS, GOOD_AFTER_MS, HEARTBEAT_AFTER_MS};
+use wire::reconnect::{Jitter, backoff_ms};
+
 /// Least backoff after a refused key or a taken name, ms.
 pub const BACKOFF_REFUSED_MIN_MS: u64 = 10_000;
 /// The same for a server on the same host, ms.
 pub const BACKOFF_REFUSED_LOCAL_MIN_MS: u64 = 1_000;
-/// A connection that was up this long starts the backoff anew, ms.
-pub const GOOD_AFTER_MS: u64 = 30_000;
 /// Time for the addresses, TCP, TLS and the websocket's handshake, ms.
 pub const CONNECT_WAIT_MS: u64 = 20_000;
 /// Time for the welcome, ms.
 pub const WELCOME_WAIT_MS: u64 = 10_000;
-/// A heartbeat follows after this much silence, ms.
-pub const HEARTBEAT_AFTER_MS: u64 = 60_000;
 /// Reconnect after this long where the server says nothing usable, ms; up to a fifth is taken off
 /// at random.
 pub const RECONNECT_AFTER_MS: u64 = 115 * 60_000;
@@ -130,7 +124,7 @@ pub struct Machine {
     clock_offset_ms: i64,
     /// When the wish ends, by our clock.
     wish_until_ms: Option<u64>,
-    random: u64,
+    random: Jitter,
 }
 
 impl Machine {
@@ -145,7 +139,7 @@ impl Machine {
             last_sent_ms: 0,
             clock_offset_ms: 0,
             wish_until_ms: None,
-            random: seed,
+            random: Jitter::new(seed),
         }
     }
 
@@ -226,7 +220,7 @@ impl Machine {
     fn welcome(&mut self, now_ms: u64, reconnect_after_ms: u64, server_time_ms: i64) -> Vec<Action> {
         let most = if reconnect_after_ms == 0 { RECONNECT_AFTER_MS } else { reconnect_after_ms };
         let most = most.clamp(RECONNECT_AFTER_MIN_MS, RECONNECT_AFTER_MS);
-        let reconnect_ms = now_ms + most - self.below(most / 5);
+        let reconnect_ms = now_ms + most - self.random.below(most / 5);
         self.state = State::Up { since_ms: now_ms, reconnect_ms };
         self.clock_offset_ms = server_time_ms.saturating_sub(now_ms as i64);
         self.last_sent_ms = now_ms;
@@ -281,10 +275,9 @@ impl Machine {
         {
             self.failures = 0;
         }
-        let most = if self.local { BACKOFF_LOCAL_MAX_MS } else { BACKOFF_MAX_MS };
-        let backoff = BACKOFF_MIN_MS.saturating_mul(1 << self.failures.min(20)).min(most);
+        let backoff = backoff_ms(self.failures, self.local);
         self.failures = self.failures.saturating_add(1);
-        let until_ms = now_ms + least_ms + self.below(backoff);
+        let until_ms = now_ms + least_ms + self.random.below(backoff);
         self.state = State::Waiting { until_ms };
         vec![Action::Close]
     }
@@ -297,15 +290,6 @@ impl Machine {
         self.state = State::Stopped;
         actions.push(Action::Finish);
         actions
-    }
-
-    /// A random number up to `most` (SplitMix64).
-    fn below(&mut self, most: u64) -> u64 {
-        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.random;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % (most + 1)
     }
 }
 

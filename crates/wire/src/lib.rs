@@ -13,6 +13,7 @@ mod frames;
 mod json;
 pub mod limits;
 mod record;
+pub mod reconnect;
 mod rejections;
 mod schema;
 pub mod segment;
