@@ -27,10 +27,12 @@ pub mod sources;
 pub mod tickets;
 pub mod wishes;
 
+use std::sync::Arc;
+
 pub use alerts;
 pub use error::Fault;
 pub use http::{Request, Response};
-pub use ports::{ConnectionId, Delivered, Ports, TenantId, Timestamp, Wake};
+pub use ports::{Blobs, ConnectionId, Delivered, PortError, Ports, TenantId, Timestamp, Wake};
 pub use promql;
 pub use read::BlockCache;
 pub use series::{DAY_MS, HOUR_MS, Labels, Sample, SourceName};
@@ -48,6 +50,8 @@ pub struct Context {
     pub rules: evaluate::RuleCache,
     /// Names for pushed data.
     pub pushes: ingest::Numbering,
+    /// The agent's binaries, for hosts that install it: the blob port where nothing else is said.
+    pub downloads: Arc<dyn Blobs>,
 }
 
 /// What the operator chose.
@@ -66,7 +70,14 @@ impl Context {
     /// A context over these ports.
     #[must_use]
     pub fn new(ports: Ports, settings: Settings) -> Self {
-        let pushes = ingest::Numbering::new(&ports);
-        Self { ports, settings, blocks: BlockCache::default(), rules: evaluate::RuleCache::default(), pushes }
+        let (pushes, downloads) = (ingest::Numbering::new(&ports), ports.blobs.clone());
+        let (blocks, rules) = (BlockCache::default(), evaluate::RuleCache::default());
+        Self { ports, settings, blocks, rules, pushes, downloads }
+    }
+
+    /// The same with the agent's binaries in a store of their own.
+    #[must_use]
+    pub fn with_downloads(self, downloads: Arc<dyn Blobs>) -> Self {
+        Self { downloads, ..self }
     }
 }

@@ -2,6 +2,7 @@
 
 mod admin;
 mod house;
+mod install;
 mod page;
 mod parameters;
 mod prometheus;
@@ -16,9 +17,11 @@ pub async fn handle(context: &Context, request: &Request) -> Response {
 
 async fn answer(context: &Context, request: &Request) -> Result<Response, Fault> {
     let path: Vec<&str> = request.path.trim_matches('/').split('/').collect();
-    // What needs no key: the page itself, and where websockets are.
+    // What needs no key: the page itself, where websockets are, and what a new host fetches.
     match path.as_slice() {
         ["api", "v1", "endpoints"] => return house::endpoints(context, request),
+        ["install.sh"] => return install::script(request),
+        ["download", name] => return install::download(context, request, name).await,
         ["api", ..] => {}
         _ => return page::asset(request),
     }
