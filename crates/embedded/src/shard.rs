@@ -280,13 +280,18 @@ impl Shard {
                 return Err(io::Error::new(io::ErrorKind::InvalidData, "the log changed under its reader"));
             }
             found.push(Delivered {
-                shard: self.number.to_string(),
+                shard: self.name(),
                 sequence: sequence_text(place.sequence),
                 arrived_at: Timestamp(i64::from_le_bytes(*arrived)),
                 data: payload.slice(PREFIX_BYTES..),
             });
         }
         Ok(())
+    }
+
+    /// As its records are delivered under.
+    pub(crate) fn name(&self) -> String {
+        self.number.to_string()
     }
 
     /// The number of the newest record, 0 where there has been none.

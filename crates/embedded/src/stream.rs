@@ -4,6 +4,7 @@
 //! is made. Puts that come while a shard's disk is busy share the next sync. It must not know what
 //! a record says.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -205,13 +206,13 @@ impl Stream for Shards {
         Ok(answers)
     }
 
-    async fn put_on_every_shard(&self, data: Bytes) -> Result<u32, PortError> {
+    async fn put_on_every_shard(&self, data: Bytes) -> Result<BTreeSet<String>, PortError> {
         if data.len() > RECORD_BYTES_MAX {
             let what = format!("a record of {} bytes, at most {RECORD_BYTES_MAX} are allowed", data.len());
             return Err(PortError::permanent(PORT, what));
         }
         let waiting: Vec<_> = (0..self.0.lanes.len()).map(|number| self.submit(number, vec![data.clone()])).collect();
-        let mut result = Ok(u32::from(self.count()));
+        let mut result = Ok(self.0.lanes.iter().map(|lanes| lanes.shard.name()).collect());
         for receiver in waiting {
             if let Err(error) = answered(receiver).await {
                 result = Err(error);

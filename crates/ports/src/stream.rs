@@ -1,6 +1,8 @@
 //! The sharded queue. At-least-once: a record may be delivered again, by itself or with other
 //! neighbours, and a producer's retry may store it twice.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use series::{Lane, Timestamp};
@@ -45,7 +47,9 @@ pub trait Stream: Send + Sync {
     /// [`RECORD_BYTES_MAX`] is refused alone.
     async fn put(&self, records: Vec<StreamRecord>) -> Result<Vec<Accepted>, PortError>;
 
-    /// Puts one record on every shard, so that each shard's consumer can prove that it is current.
-    /// Returns how many shards there are.
-    async fn put_on_every_shard(&self, data: Bytes) -> Result<u32, PortError>;
+    /// Puts one record on every shard that is open, so that each shard's consumer can prove that it
+    /// is current. Answers the names of these shards, as [`Delivered::shard`] spells them. Together
+    /// they take every lane: an adapter whose shards may be split or merged asks for them anew each
+    /// time, and puts again where the record went through others than it had asked for.
+    async fn put_on_every_shard(&self, data: Bytes) -> Result<BTreeSet<String>, PortError>;
 }

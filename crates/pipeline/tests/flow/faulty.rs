@@ -30,7 +30,7 @@ impl Stream for Stubborn {
         Ok(answers)
     }
 
-    async fn put_on_every_shard(&self, data: Bytes) -> Result<u32, PortError> {
+    async fn put_on_every_shard(&self, data: Bytes) -> Result<std::collections::BTreeSet<String>, PortError> {
         self.inner.put_on_every_shard(data).await
     }
 }
