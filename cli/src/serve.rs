@@ -3,6 +3,7 @@
 //! The same handlers as on AWS; this module does what API Gateway, the event source mappings and
 //! EventBridge do there.
 
+mod downloads;
 mod graphite;
 mod loops;
 mod metrics;
@@ -60,6 +61,10 @@ pub(crate) struct ServeArgs {
     /// Days that raw samples are kept.
     #[arg(long, default_value_t = RETENTION_DAYS, value_parser = clap::value_parser!(u16).range(1..))]
     retention_days: u16,
+    /// Folder of the agent's binaries that hosts may download, daywatch-agent-linux-x86_64 and
+    /// …-aarch64 [default: where this program is]
+    #[arg(long, value_name = "DIR")]
+    downloads: Option<PathBuf>,
     /// Logs as JSON.
     #[arg(long)]
     pub(crate) log_json: bool,
@@ -212,7 +217,10 @@ pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
         settings.external_url = url.trim_end_matches('/').to_owned();
     }
     std::fs::create_dir_all(&args.data).with_context(|| format!("cannot make {}", args.data.display()))?;
-    let house = Arc::new(House::open(&args.data, settings)?);
+    let downloads = downloads::Downloads::new(args.downloads).context("--downloads")?;
+    let mut house = House::open(&args.data, settings)?;
+    house.context = house.context.with_downloads(Arc::new(downloads));
+    let house = Arc::new(house);
     first_start(&house, &args.data).await?;
     let documents: Vec<_> = files.into_iter().map(|file| (file.kind, file.name, file.text)).collect();
     fault(documents::put_all(&house.context.ports, &TenantId::default(), &documents).await)?;
