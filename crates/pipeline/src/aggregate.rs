@@ -6,6 +6,7 @@
 //! delivered again changes nothing that anybody reads.
 
 mod compact;
+mod rejoin;
 
 use std::collections::BTreeMap;
 
@@ -15,16 +16,27 @@ use series::{DAY_MS, Epoch, SourceName, TEN_MINUTES_MS, Window};
 use wire::{Batch, Counters, Rejection, SeriesColumn, StreamEnvelope, StreamKind};
 
 pub use compact::{KEEP_REPLACED_MS, SETTLE_MS, WINDOWS_PER_RUN_MAX, compact};
+pub use rejoin::{Rejoined, rejoin};
 
 use crate::error::Fault;
-use crate::{Context, manifest, progress};
+use crate::{Context, ingest, manifest, progress};
 
 /// One shard's batch. An error: nothing counts as done, and it comes again.
+pub async fn stream(context: &Context, records: &[Delivered]) -> Result<(), Fault> {
+    let pulses = store_all(context, records).await?;
+    // After everything before them is done, and only then.
+    for (shard, at) in pulses {
+        progress::note(&context.ports, shard, at).await?;
+    }
+    Ok(())
+}
+
+/// Stores what the records hold.
 ///
 /// A failure that will not pass is some record's own: the batch is halved until that record stands
-/// alone, and it is kept aside while its neighbours are stored. Where nothing can be stored, it is
-/// no record's fault, and the whole batch waits.
-pub async fn stream(context: &Context, records: &[Delivered]) -> Result<(), Fault> {
+/// alone, and it is kept aside while its neighbours are stored. Where nothing can be stored, not even
+/// a sample of our own, it is no record's fault, and the whole batch waits.
+async fn store_all<'a>(context: &Context, records: &'a [Delivered]) -> Result<Pulses<'a>, Fault> {
     let mut parts = vec![records];
     let (mut stored, mut hopeless) = (false, Vec::new());
     let mut pulses = BTreeMap::new();
@@ -41,19 +53,30 @@ pub async fn stream(context: &Context, records: &[Delivered]) -> Result<(), Faul
             Err(fault) => return Err(fault),
         }
     }
+    if !hopeless.is_empty() && !stored {
+        // The batch may be one bad record and nothing else: without neighbours, a shard with little
+        // traffic would wait for it for as long as the stream keeps it.
+        store_own_sample(context).await?;
+    }
     for (record, what) in hopeless {
-        if !stored {
-            return Err(Fault::Internal(what));
-        }
         tracing::error!(shard = record.shard, sequence = record.sequence, "a record cannot be stored: {what}");
         let tenant = StreamEnvelope::decode(record.data.clone()).map(|envelope| envelope.tenant).unwrap_or_default();
         quarantine(&context.ports, &tenant, &record.data, "cannot_be_stored").await?;
     }
-    // After everything before them is done, and only then.
-    for (shard, at) in pulses {
-        progress::note(&context.ports, shard, at).await?;
-    }
-    Ok(())
+    Ok(pulses)
+}
+
+/// The metric that shows that a block can be stored, written where only bad records were met.
+pub const PROBE_METRIC: &str = "daywatch_aggregate_probe";
+
+async fn store_own_sample(context: &Context) -> Result<(), Fault> {
+    let labels = series::Labels::from_pairs([("__name__", PROBE_METRIC)]);
+    let labels = labels.map_err(|e| Fault::Internal(format!("labels of {PROBE_METRIC}: {e}")))?;
+    let now = context.ports.clock.now();
+    let column = SeriesColumn { labels, samples: vec![series::Sample { at: now, value: 1.0 }] };
+    let data = ingest::own_samples(context, &TenantId::default(), vec![column])?;
+    let own = Delivered { shard: String::new(), sequence: String::new(), arrived_at: now, data };
+    attempt(context, &[own], &mut BTreeMap::new()).await.map(drop)
 }
 
 /// The newest pulse of each shard.
@@ -96,12 +119,24 @@ async fn attempt<'a>(context: &Context, records: &'a [Delivered], pulses: &mut P
 /// How long bytes that can never be processed are kept.
 pub const QUARANTINE_LIFE_MS: i64 = 30 * DAY_MS;
 
+/// Bytes of one record that its item holds.
+pub const QUARANTINE_BYTES_MAX: usize = ITEM_BYTES_MAX - 1_000;
+
+/// Where a quarantined record lies whole that is larger than [`QUARANTINE_BYTES_MAX`].
+#[must_use]
+pub fn quarantine_blob(tenant: &TenantId, hash: &str) -> String {
+    format!("{tenant}/quarantine/{hash}")
+}
+
 /// Keeps bytes that can never be processed, with the reason.
 pub async fn quarantine(ports: &Ports, tenant: &TenantId, bytes: &[u8], reason: &'static str) -> Result<(), Fault> {
     let hash = blocks::block_name(bytes);
     tracing::error!(%tenant, reason, hash, bytes = bytes.len(), "a record is quarantined");
-    // Cut where it is larger than an item: the head tells what it was.
-    let head = &bytes[..bytes.len().min(ITEM_BYTES_MAX - 1_000)];
+    // What is larger than an item lies among the blocks; its head tells what it is.
+    let head = &bytes[..bytes.len().min(QUARANTINE_BYTES_MAX)];
+    if head.len() < bytes.len() {
+        ports.blobs.put(&quarantine_blob(tenant, &hash), bytes.to_vec().into()).await?;
+    }
     let value = [reason.as_bytes(), b"\n", head].concat();
     let key = Key::new(Partition::Quarantine(tenant.clone()), format!("{reason}/{hash}"));
     let expires_at = Some(ports.clock.now().plus_ms(QUARANTINE_LIFE_MS));

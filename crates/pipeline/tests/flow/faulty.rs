@@ -246,3 +246,91 @@ async fn where_nothing_can_be_stored_the_batch_waits_whole() {
     aggregate::stream(&bench.context, &records).await.unwrap();
     assert_eq!(bench.number("sum_over_time(a[1m])").await, Some(10.0));
 }
+
+#[tokio::test]
+async fn a_bad_record_that_comes_alone_is_kept_aside_as_soon_as_a_sample_of_our_own_can_be_stored() {
+    // Its block is refused; the block after it, our own, passes.
+    let (bench, _) = refusing(1);
+    let records = four_records(&bench).await;
+    aggregate::stream(&bench.context, &records[..1]).await.unwrap();
+    let aside = Partition::Quarantine(TenantId::default());
+    assert_eq!(bench.context.ports.table.query_all(&aside, "", "").await.unwrap().len(), 1);
+    // Neither can be stored: it waits.
+    let (bench, _) = refusing(2);
+    let records = four_records(&bench).await;
+    assert_eq!(aggregate::stream(&bench.context, &records[..1]).await.unwrap_err().status(), 500);
+    assert!(bench.context.ports.table.query_all(&aside, "", "").await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_bad_record_larger_than_an_item_is_kept_whole() {
+    let bench = Bench::new(1);
+    let tenant = TenantId::default();
+    for (more, whole) in [(0, false), (1, true)] {
+        let bytes = vec![0xfe; aggregate::QUARANTINE_BYTES_MAX + more];
+        aggregate::quarantine(&bench.context.ports, &tenant, &bytes, "not_protobuf").await.unwrap();
+        let blobs = bench.context.ports.blobs.list(&aggregate::quarantine_blob(&tenant, "")).await.unwrap();
+        assert_eq!(blobs.len(), usize::from(whole));
+        if let Some(name) = blobs.first() {
+            assert_eq!(bench.context.ports.blobs.get(name).await.unwrap().unwrap(), bytes);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_the_on_failure_bucket_holds_is_joined_once_and_then_deleted() {
+    let bench = Bench::new(1);
+    let records = four_records(&bench).await;
+    let blobs = &bench.context.ports.blobs;
+    let name = "aws/lambda/mapping/shardId-000000000001/2026/01/01/2026-01-01T00.00.00-object";
+    blobs.put(name, Bytes::from_static(b"an invocation record")).await.unwrap();
+    // The table fails in a way that may pass: the object stays.
+    let faults = embedded::Faults::none();
+    faults.set_down(true);
+    let broken = pipeline::Context::new(
+        ports::Ports {
+            table: Arc::new(embedded::Faulty::new(bench.context.ports.table.clone(), faults)),
+            ..bench.context.ports.clone()
+        },
+        bench.context.settings.clone(),
+    );
+    let read = |_: &[u8]| Ok::<_, String>(records.clone());
+    assert_eq!(aggregate::rejoin(&broken, &**blobs, name, read).await.unwrap_err().status(), 503);
+    assert!(blobs.get(name).await.unwrap().is_some());
+    let joined = aggregate::rejoin(&bench.context, &**blobs, name, read).await.unwrap();
+    assert_eq!(joined, aggregate::Rejoined::Joined { records: 4 });
+    assert_eq!(blobs.get(name).await.unwrap(), None);
+    // The event comes again.
+    assert_eq!(aggregate::rejoin(&bench.context, &**blobs, name, read).await.unwrap(), aggregate::Rejoined::Gone);
+    assert_eq!(bench.number("sum_over_time(a[1m])").await, Some(10.0));
+}
+
+#[tokio::test]
+async fn an_object_that_is_no_invocation_record_is_told_and_stays() {
+    let bench = Bench::new(1);
+    let blobs = &bench.context.ports.blobs;
+    blobs.put("notes.txt", Bytes::from_static(b"hello")).await.unwrap();
+    let read = |_: &[u8]| Err("not JSON");
+    let became = aggregate::rejoin(&bench.context, &**blobs, "notes.txt", read).await.unwrap();
+    assert_eq!(became, aggregate::Rejoined::Unreadable);
+    assert!(blobs.get("notes.txt").await.unwrap().is_some());
+    let aside = Partition::Quarantine(TenantId::default());
+    let kept = bench.context.ports.table.query_all(&aside, "", "").await.unwrap();
+    assert!(kept[0].sort.starts_with("no_invocation_record/") && kept[0].value.ends_with(b"\nhello"));
+}
+
+#[tokio::test]
+async fn what_comes_back_from_the_on_failure_bucket_proves_nothing() {
+    let bench = Bench::new(1);
+    bench.pulse().await;
+    let before = pipeline::progress::current_through(&bench.context.ports).await.unwrap();
+    bench.clock.advance_ms(10_000);
+    pipeline::progress::pulse(&bench.context.ports).await.unwrap();
+    let blobs = &bench.context.ports.blobs;
+    for (number, records) in bench.delivered().await.into_iter().enumerate() {
+        let name = format!("given-up-{number}");
+        blobs.put(&name, Bytes::new()).await.unwrap();
+        aggregate::rejoin(&bench.context, &**blobs, &name, |_| Ok::<_, String>(records)).await.unwrap();
+    }
+    assert_eq!(pipeline::progress::current_through(&bench.context.ports).await.unwrap(), before);
+}
