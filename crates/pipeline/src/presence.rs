@@ -13,13 +13,18 @@ use crate::{Context, ingest, progress, sources};
 /// An agent that has been away for this long is history, not an outage.
 pub const FORGOTTEN_MS: i64 = 24 * 3_600_000;
 
-/// Whether a source is here. `silence_to` is the time up to which everything that the stream took
+/// An agent that is back this long after its connection ended was never down: connections are cut by
+/// networks, and agents end their own as planned.
+pub const RETURN_MS: i64 = 30_000;
+
+/// Whether a source is here, or may be on its way back. `silence_to` is the time up to which everything that the stream took
 /// is known: a late pipeline makes nobody absent.
 #[must_use]
 pub fn is_present(presence: &Presence, last_seen: Option<Timestamp>, silence_to: Timestamp) -> bool {
     let since = presence.connected_at_ms.max(presence.expected_since_ms.unwrap_or(Timestamp(0)));
     let seen = last_seen.map_or(since, |seen| seen.max(since));
-    presence.gone_at_ms.is_none() && seen.plus_ms(PRESENCE_LEASE_MS) > silence_to
+    let here = seen.plus_ms(PRESENCE_LEASE_MS) > silence_to;
+    here && presence.gone_at_ms.is_none_or(|gone| gone.plus_ms(RETURN_MS) > silence_to)
 }
 
 /// Notes for each agent of a tenant whether it is here.
@@ -70,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lease_ends_with_the_connection_or_with_time() {
+    fn a_lease_ends_soon_after_the_connection_or_with_time() {
         let lease = Presence {
             connection: ConnectionId("c".to_owned()),
             run_id: String::new(),
@@ -90,6 +95,8 @@ mod tests {
         assert!(is_present(&waited_for, Some(Timestamp(2_000)), Timestamp(end + 1_999)));
         assert!(!is_present(&waited_for, Some(Timestamp(2_000)), Timestamp(end + 2_000)));
         let gone = Presence { gone_at_ms: Some(Timestamp(2_000)), ..lease };
-        assert!(!is_present(&gone, Some(Timestamp(1_999)), Timestamp(2_001)));
+        let end = 2_000 + RETURN_MS;
+        assert!(is_present(&gone, Some(Timestamp(1_999)), Timestamp(end - 1)), "it may be on its way back");
+        assert!(!is_present(&gone, Some(Timestamp(1_999)), Timestamp(end)));
     }
 }

@@ -87,8 +87,11 @@ fn source(
 ) -> Source {
     let heard = ledger.map(|ledger| ledger.last_seen);
     let present = match lease {
-        // One that may still come back after a restart is not here yet, though not absent for `up`.
-        Some(lease) => lease.expected_since_ms.is_none() && is_present(lease, heard, silence_to),
+        // One that may still come back is not here yet, though not absent for `up`.
+        Some(lease) => {
+            let connected = lease.gone_at_ms.is_none() && lease.expected_since_ms.is_none();
+            connected && is_present(lease, heard, silence_to)
+        }
         None => heard.is_some_and(|heard| heard.plus_ms(crate::connect::PRESENCE_LEASE_MS) > now),
     };
     let conflict = lease.and_then(|lease| lease.conflict.clone());

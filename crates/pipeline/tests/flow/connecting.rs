@@ -164,18 +164,27 @@ async fn an_unreadable_batch_that_comes_again_is_counted_once() {
 }
 
 #[tokio::test]
-async fn up_follows_the_connection() {
+async fn up_follows_the_connection_but_not_a_reconnect() {
     let bench = Bench::new(6);
     let tenant = TenantId::default();
+    let up = async || {
+        bench.pulse().await;
+        presence::note(&bench.context, &tenant).await.unwrap();
+        bench.aggregate().await;
+        bench.number(r#"up{instance="web-1",job="node"}"#).await
+    };
     let (connection, _out) = bench.agent("web-1", "run-1").await;
-    presence::note(&bench.context, &tenant).await.unwrap();
-    bench.aggregate().await;
-    assert_eq!(bench.number(r#"up{instance="web-1",job="node"}"#).await, Some(1.0));
+    assert_eq!(up().await, Some(1.0));
     bench.clock.advance_ms(10_000);
     connect::disconnect(&bench.context.ports, &connection).await.unwrap();
-    presence::note(&bench.context, &tenant).await.unwrap();
-    bench.aggregate().await;
-    assert_eq!(bench.number(r#"up{instance="web-1",job="node"}"#).await, Some(0.0));
+    assert_eq!(up().await, Some(1.0), "it may be on its way back");
+    assert!(!sources::all(&bench.context, &tenant).await.unwrap()[0].present, "though it is not here");
+    bench.clock.advance_ms(presence::RETURN_MS - 1);
+    assert_eq!(up().await, Some(1.0));
+    bench.clock.advance_ms(1);
+    assert_eq!(up().await, Some(0.0));
+    let (_connection, _out) = bench.agent("web-1", "run-1").await;
+    assert_eq!(up().await, Some(1.0));
 }
 
 #[tokio::test]
