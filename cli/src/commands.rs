@@ -2,6 +2,7 @@
 
 pub(crate) mod apply;
 pub(crate) mod keys;
+pub(crate) mod load;
 pub(crate) mod notify;
 pub(crate) mod query;
 pub(crate) mod rules;

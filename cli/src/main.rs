@@ -41,6 +41,8 @@ enum Command {
         #[command(subcommand)]
         command: commands::notify::NotifyCommand,
     },
+    /// Many agents with the real protocol, for a while; prints JSON.
+    Load(commands::load::LoadArgs),
     /// Trips and clears the demo alert and prints each step with its time.
     Trip(commands::trip::TripArgs),
 }
@@ -88,6 +90,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Rules { command } => commands::rules::run(command),
         Command::Query(args) => commands::query::run(args).await,
         Command::Notify { command } => commands::notify::run(command).await,
+        Command::Load(args) => commands::load::run(args).await,
         Command::Trip(args) => commands::trip::run(args).await,
     }
 }
