@@ -7,7 +7,6 @@
 //! once, in the adapter, and carries only its class and a text.
 
 mod blobs;
-mod change;
 mod clock;
 #[cfg(feature = "contract")]
 pub mod contract;
@@ -21,7 +20,6 @@ mod topic;
 use std::sync::Arc;
 
 pub use blobs::{BLOB_BYTES_MAX, Blobs};
-pub use change::{manifest_partition, tenant_of_manifest};
 pub use clock::{Clock, Entropy};
 pub use error::{ErrorClass, PortError};
 pub use push::{ConnectionId, PUSH_BYTES_MAX, Push, Pushed};
