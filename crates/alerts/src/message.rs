@@ -19,6 +19,9 @@ pub const MESSAGE_BYTES_MAX: usize = 250_000;
 pub const SUBJECT_CHARS_MAX: usize = 99;
 /// Characters of a text message.
 pub const SMS_CHARS_MAX: usize = 140;
+/// Bytes of an expression in a link, as it is encoded there. An alert must always find room in its
+/// group, however long its rule's expression is.
+pub const GENERATOR_EXPR_BYTES_MAX: usize = 8_000;
 /// Bytes of one attribute's value.
 const ATTRIBUTE_BYTES_MAX: usize = 256;
 /// Alerts that a mail shows in full.
@@ -45,15 +48,24 @@ pub struct Rendered {
 
 impl Rendered {
     /// The bytes of all parts, as `MessageStructure: json` sends them: each part is once more
-    /// quoted.
+    /// quoted. An attribute counts with its name and its type.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        let quoted =
-            |text: &String| text.len() + 2 + text.bytes().filter(|b| matches!(b, b'"' | b'\\' | b'\n')).count();
-        let attributes: usize = self.attributes.iter().map(|(name, value)| name.len() + value.len()).sum();
-        let names = r#"{"default":,"email":,"sms":}"#.len();
-        names + quoted(&self.default) + quoted(&self.email) + quoted(&self.sms) + self.subject.len() + attributes
+        let attribute = |(name, value): &(String, String)| name.len() + "String".len() + value.len();
+        let attributes: usize = self.attributes.iter().map(attribute).sum();
+        let parts: usize = [&self.default, &self.email, &self.sms].into_iter().map(|text| quoted_bytes(text)).sum();
+        r#"{"default":,"email":,"sms":}"#.len() + parts + self.subject.len() + attributes
     }
+}
+
+/// What a text takes in JSON.
+pub(crate) fn quoted_bytes(text: &str) -> usize {
+    let bytes = text.bytes().map(|byte| match byte {
+        b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0c => 2,
+        0..0x20 => 6,
+        _ => 1,
+    });
+    2 + bytes.sum::<usize>()
 }
 
 /// Renders what a group has to tell now.
@@ -63,12 +75,12 @@ pub fn render(group: &Group, external: &External) -> Rendered {
     let mut shown = alerts.len();
     loop {
         let rendered = render_first(group, &alerts, shown, external);
-        if rendered.bytes() <= MESSAGE_BYTES_MAX || shown <= 1 {
+        if rendered.bytes() <= MESSAGE_BYTES_MAX || shown == 0 {
             return rendered;
         }
-        // Proportionally fewer, and at least one fewer.
+        // Proportionally fewer, and at least one fewer. Without any the rest is small.
         let fitting = shown.saturating_mul(MESSAGE_BYTES_MAX) / rendered.bytes().max(1);
-        shown = fitting.clamp(1, shown - 1);
+        shown = fitting.min(shown - 1);
     }
 }
 
@@ -120,13 +132,18 @@ fn render_first(group: &Group, all: &[&Alert], shown: usize, external: &External
     let cut = (all.len() - alerts.len()) as u64 + group.dropped;
     let fires = all.iter().any(|alert| alert.fires());
     let name = alarm_name(group, all);
+    let shown_name = printable(&name);
+    // Where not one alert found room, what is common to them finds none either.
+    let shared = if alerts.is_empty() { &[] } else { all };
     let reason = all.first().map(|first| reason(first)).unwrap_or_default();
     let more = if all.len() > 1 { format!(" (and {} more)", all.len() - 1) } else { String::new() };
     let changed_at = all.iter().map(|alert| alert.changed_at()).max().unwrap_or_default();
     let common_labels = common(all.iter().map(|alert| alert.labels.iter().collect()));
     let attribute = |label: &str| (*common_labels.get(label).unwrap_or(&"none")).to_owned();
+    // Whoever subscribed to pages only must not miss one because it came with something milder.
+    let pages = all.iter().any(|alert| alert.labels.get("severity") == Some("page"));
     let attributes = [
-        ("severity", attribute("severity")),
+        ("severity", if pages { "page".to_owned() } else { attribute("severity") }),
         ("env", attribute("env")),
         ("rule", attribute(ALERT_NAME)),
         ("status", status(fires).to_owned()),
@@ -139,7 +156,7 @@ fn render_first(group: &Group, all: &[&Alert], shown: usize, external: &External
         receiver: &group.receiver,
         group_labels: &group.labels,
         common_annotations: common(
-            all.iter().map(|a| a.annotations.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect()),
+            shared.iter().map(|a| a.annotations.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect()),
         ),
         external_url: &external.url,
         alerts: alerts.iter().map(|alert| alert_json(alert)).collect(),
@@ -148,15 +165,17 @@ fn render_first(group: &Group, all: &[&Alert], shown: usize, external: &External
         new_state_value: if fires { "ALARM" } else { "OK" },
         new_state_reason: format!("{reason}{more}"),
         state_change_time: cloudwatch_time(changed_at),
-        common_labels: common_labels.clone(),
+        common_labels: if shared.is_empty() { BTreeMap::new() } else { common_labels.clone() },
     };
     Rendered {
         subject: subject(fires, &name),
-        attributes: attributes.map(|(name, value)| (name.to_owned(), cut_bytes(value, ATTRIBUTE_BYTES_MAX))).to_vec(),
+        attributes: attributes
+            .map(|(name, value)| (name.to_owned(), cut_bytes(printable(&value), ATTRIBUTE_BYTES_MAX)))
+            .to_vec(),
         // Maps with text keys and numbers only: this cannot fail, and an empty body would say so.
         default: serde_json::to_string(&json).unwrap_or_default(),
-        email: email(alerts, fires, &name, cut, external),
-        sms: sms(fires, &name, &reason, changed_at),
+        email: email(alerts, fires, &shown_name, cut, external),
+        sms: sms(fires, &shown_name, &reason, changed_at),
     }
 }
 
@@ -223,7 +242,8 @@ fn email(alerts: &[&Alert], fires: bool, name: &str, cut: u64, external: &Extern
 fn mail_part(text: &mut String, alert: &Alert, external: &External) {
     let mut line = |name: &str, value: &str| {
         if !value.is_empty() {
-            let value = value.trim().replace('\n', MAIL_INDENT);
+            let lines: Vec<String> = value.trim().lines().map(printable).collect();
+            let value = lines.join(MAIL_INDENT);
             text.push_str(&format!("{name:<12} {value}\n"));
         }
     };
@@ -265,7 +285,7 @@ fn sms(fires: bool, name: &str, reason: &str, at: Timestamp) -> String {
     // Hours and minutes, so that an old text message is seen to be old.
     let at = rfc3339(at);
     let minute = at.get(11..16).unwrap_or_default();
-    one_line(&format!("{state} {minute}Z {name}: {reason}")).chars().take(SMS_CHARS_MAX).collect()
+    printable(&format!("{state} {minute}Z {name}: {reason}")).chars().take(SMS_CHARS_MAX).collect()
 }
 
 /// What all of them have, with the same value.
@@ -279,6 +299,12 @@ fn common<'a>(all: impl Iterator<Item = BTreeMap<&'a str, &'a str>>) -> BTreeMap
 
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// One line without control characters, which mail programs, phones and SNS's attributes refuse.
+fn printable(text: &str) -> String {
+    let seen = |c: char| if c.is_control() && !c.is_whitespace() { '?' } else { c };
+    one_line(&text.chars().map(seen).collect::<String>())
 }
 
 fn cut_bytes(mut text: String, bytes: usize) -> String {
@@ -297,10 +323,13 @@ fn cloudwatch_time(at: Timestamp) -> String {
     rfc3339(at).replace('Z', "+0000")
 }
 
-/// The expression on the page, as Prometheus links it.
+/// The expression on the page, as Prometheus links it; one too long for a link is left out.
 #[must_use]
 pub fn generator_url(external: &External, expr: &str) -> String {
-    format!("{}/graph?g0.expr={}&g0.tab=1", external.url, percent_encoded(expr))
+    match percent_encoded(expr) {
+        expr if expr.len() <= GENERATOR_EXPR_BYTES_MAX => format!("{}/graph?g0.expr={expr}&g0.tab=1", external.url),
+        _ => format!("{}/graph", external.url),
+    }
 }
 
 /// What a mail's "value … (alerts when …)" ends with: the comparison where the rule is one.

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use series::{Labels, Timestamp};
 
 use crate::instance::{ALERT_NAME, External, annotations};
-use crate::message::{bound, generator_url};
+use crate::message::{bound, generator_url, quoted_bytes};
 use crate::routing::Channel;
 use crate::rules::Rule;
 use crate::state::{Transition, TransitionKind, stored};
@@ -26,6 +26,10 @@ pub const ALERTS_PER_GROUP_MAX: usize = 500;
 pub const GROUP_BYTES_MAX: usize = 200_000;
 /// Bytes of one alert's annotations.
 pub const ANNOTATIONS_BYTES_MAX: usize = 8_000;
+/// Bytes of an answer that are kept.
+pub const ANSWER_BYTES_MAX: usize = 500;
+/// What an alert takes in JSON beside its texts: its fingerprint, names of fields, times.
+const ALERT_FIXED_BYTES: usize = 260;
 /// How long whoever sends a notification has it for itself, ms. Whoever crashes between sending
 /// and marking leaves a group that is sent once more after this: the one window in which a page
 /// may come twice.
@@ -87,11 +91,14 @@ impl Alert {
         self.kind == TransitionKind::Firing
     }
 
-    /// What it takes in a group, roughly.
+    /// What it takes in a group, at most.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        let texts: usize = self.annotations.iter().map(|(name, text)| name.len() + text.len()).sum();
-        self.labels.canonical().len() + texts + self.note.len() + self.generator_url.len() + 200
+        let labels = self.labels.iter().map(|(name, value)| quoted_bytes(name) + quoted_bytes(value) + 2);
+        let texts = self.annotations.iter().map(|(name, text)| quoted_bytes(name) + quoted_bytes(text) + 2);
+        let rest = [&self.transition_id, &self.bound, &self.note, &self.generator_url];
+        let rest: usize = rest.into_iter().map(|text| quoted_bytes(text)).sum();
+        labels.sum::<usize>() + texts.sum::<usize>() + rest + self.value.to_string().len() + ALERT_FIXED_BYTES
     }
 
     /// Of two transitions of one alert, the greater is the newer.
@@ -421,7 +428,9 @@ impl Group {
     pub fn mark_failed(&mut self, now: Timestamp, answer: &str, permanent: bool) {
         self.failures = self.failures.saturating_add(1);
         self.claimed_until = None;
-        self.attempts.push(Attempt { at: now, answer: answer.to_owned(), permanent });
+        let mut answer = answer.to_owned();
+        cut_to(&mut answer, ANSWER_BYTES_MAX);
+        self.attempts.push(Attempt { at: now, answer, permanent });
         if self.attempts.len() > ATTEMPTS_KEPT_MAX {
             self.attempts.remove(0);
         }

@@ -72,16 +72,17 @@ pub enum Channel {
 }
 
 impl Routing {
-    /// The receiver that gets everything.
-    #[must_use]
-    pub fn chosen(&self) -> Option<&Receiver> {
-        self.receivers.iter().find(|receiver| receiver.name == self.receiver)
-    }
-
     /// The ways out for every alert: the chosen receiver's webhooks.
     #[must_use]
     pub fn channels(&self) -> Vec<Channel> {
-        let webhooks = self.chosen().map(|receiver| receiver.webhooks.as_slice()).unwrap_or_default();
+        self.channels_of(&self.receiver)
+    }
+
+    /// The webhooks of the receiver of this name.
+    #[must_use]
+    pub fn channels_of(&self, name: &str) -> Vec<Channel> {
+        let receiver = self.receivers.iter().find(|receiver| receiver.name == name);
+        let webhooks = receiver.map(|receiver| receiver.webhooks.as_slice()).unwrap_or_default();
         webhooks.iter().map(|w| Channel::Webhook { url: w.url.clone(), send_resolved: w.send_resolved }).collect()
     }
 }

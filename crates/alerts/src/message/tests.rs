@@ -288,3 +288,111 @@ fn a_message_that_is_too_long_is_cut_and_says_so() {
     let quoted = serde_json::json!({"default": long.default, "email": long.email, "sms": long.sms}).to_string();
     assert!(quoted.len() <= long.bytes(), "{} > {}", quoted.len(), long.bytes());
 }
+
+#[test]
+fn names_with_newlines_controls_and_foreign_letters() {
+    let labels = Labels::from_pairs([
+        ("alertname", "Größe\nOK: all is well\u{7}"),
+        ("instance", "wéb\t1"),
+        ("env", "prod\u{1}"),
+        ("severity", "page"),
+    ]);
+    let one = Alert { labels: labels.unwrap(), note: "a\u{1b}[31mred".to_owned(), ..alert("x", "/", true) };
+    let rendered = render(&group(&[one]), &external());
+    assert_eq!(rendered.subject, "ALARM: Gr??e?OK: all is well? w?b?1");
+    assert!(rendered.email.starts_with("ALARM: Größe OK: all is well? wéb 1\n\n"), "{}", rendered.email);
+    assert!(rendered.sms.starts_with("ALARM 22:14Z Größe OK: all is well? wéb 1: "), "{}", rendered.sms);
+    for text in [&rendered.subject, &rendered.email.replace('\n', " "), &rendered.sms] {
+        assert!(!text.contains(|c: char| c.is_control()), "{text:?}");
+    }
+    let attributes: Vec<&str> = rendered.attributes.iter().map(|(_, value)| value.as_str()).collect();
+    assert_eq!(attributes, ["page", "prod?", "Größe OK: all is well?", "firing"]);
+    // What joins an alarm and its end stays as it is.
+    let json: serde_json::Value = serde_json::from_str(&rendered.default).unwrap();
+    assert_eq!(json["AlarmName"], "Größe\nOK: all is well\u{7} wéb\t1");
+}
+
+/// What PagerDuty joins by, and what it is told.
+fn told(group: &Group) -> (String, String, String, u64) {
+    let rendered = render(group, &external());
+    let json: serde_json::Value = serde_json::from_str(&rendered.default).unwrap();
+    let state = json["NewStateValue"].as_str().unwrap().to_owned();
+    assert!(rendered.subject.starts_with(&format!("{state}: ")) && rendered.email.starts_with(&format!("{state}: ")));
+    assert!(rendered.sms.starts_with(&format!("{state} ")));
+    let status = if state == "ALARM" { "firing" } else { "resolved" };
+    assert_eq!((&json["status"], rendered.attributes[3].1.as_str()), (&serde_json::json!(status), status));
+    let name = json["AlarmName"].as_str().unwrap().to_owned();
+    let each = json["alerts"].as_array().unwrap().iter().map(|alert| alert["status"].as_str().unwrap());
+    (name, state, each.collect::<Vec<_>>().join(" "), json["truncatedAlerts"].as_u64().unwrap())
+}
+
+#[test]
+fn a_group_is_in_alarm_until_its_last_alert_has_ended() {
+    let name = "DiskAlmostFull web-1".to_owned();
+    let (root, var) = (alert("web-1", "/", true), alert("web-1", "/var", true));
+    let mut group = group(&[root, var]);
+    assert_eq!(told(&group), (name.clone(), "ALARM".to_owned(), "firing firing".to_owned(), 0));
+    for (disk, state, each) in [("/", "ALARM", "firing resolved"), ("/var", "OK", "resolved")] {
+        let sent = group.clone();
+        group.mark_told(&sent, Timestamp(0));
+        group.add(&alert("web-1", disk, false), Timestamp(0), 0);
+        assert_eq!(told(&group), (name.clone(), state.to_owned(), each.to_owned(), 0));
+    }
+}
+
+#[test]
+fn what_comes_with_a_page_is_a_page() {
+    let severity = |second: &str| {
+        let mut other = alert("web-1", "/var", true);
+        other.labels = other.labels.to_builder().set("severity", second).build().unwrap();
+        render(&group(&[alert("web-1", "/", true), other]), &external()).attributes[0].1.clone()
+    };
+    assert_eq!((severity("page"), severity("warning")), ("page".to_owned(), "page".to_owned()));
+}
+
+#[test]
+fn all_parts_at_the_limit_and_one_past_it() {
+    // What a mail does not show, and what is quoted twice: a quote counts four. The last alert's text
+    // is `rest` bytes longer.
+    let of = |rest: usize| {
+        let mut alerts: Vec<Alert> = (0..40).map(|i| alert("web-1", &format!("/{i:02}"), true)).collect();
+        for (number, one) in alerts.iter_mut().enumerate() {
+            let text = format!("{number:02}{}{}", "\"".repeat(1_300), "x".repeat(if number == 39 { rest } else { 0 }));
+            one.annotations.insert("text".to_owned(), text);
+        }
+        group(&alerts)
+    };
+    let whole = {
+        let group = of(0);
+        let alerts = group.next_alerts();
+        render_first(&group, &alerts, alerts.len(), &external()).bytes()
+    };
+    let room = MESSAGE_BYTES_MAX - whole;
+    let (fits, past) = (render(&of(room), &external()), render(&of(room + 1), &external()));
+    assert_eq!((fits.bytes(), told(&of(room)).3), (MESSAGE_BYTES_MAX, 0));
+    assert!(past.bytes() <= MESSAGE_BYTES_MAX && told(&of(room + 1)).3 > 0);
+    assert!(past.email.contains("more alert(s) are on the page: http://dw"), "{}", past.email);
+}
+
+#[test]
+fn one_alert_that_is_too_long_alone_is_counted() {
+    let mut labels = alert("web-1", "/", true).labels.to_builder();
+    for name in ["l1", "l2", "l3"] {
+        labels.set(name, "\u{1}".repeat(series::limits::LABEL_VALUE_BYTES_MAX));
+    }
+    let mut one = Alert { labels: labels.build().unwrap(), ..alert("web-1", "/", true) };
+    one.annotations.insert("text".to_owned(), "\u{1}".repeat(crate::notify::ANNOTATIONS_BYTES_MAX - 100));
+    let group = group(&[one]);
+    assert_eq!(
+        (group.alerts.len(), told(&group)),
+        (1, ("DiskAlmostFull web-1".to_owned(), "ALARM".to_owned(), String::new(), 1))
+    );
+    assert!(render(&group, &external()).bytes() <= MESSAGE_BYTES_MAX);
+}
+
+#[test]
+fn a_link_to_an_expression_at_the_limit_and_one_past_it() {
+    let link = |bytes: usize| generator_url(&external(), &"x".repeat(bytes));
+    assert!(link(GENERATOR_EXPR_BYTES_MAX).ends_with("x&g0.tab=1"));
+    assert_eq!(link(GENERATOR_EXPR_BYTES_MAX + 1), "http://dw/graph");
+}

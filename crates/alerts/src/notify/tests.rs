@@ -176,6 +176,10 @@ fn limits_at_the_limit_and_one_past_it() {
         group.mark_failed(Timestamp(n), "no", false);
     }
     assert_eq!((group.attempts.len(), group.attempts[0].at), (ATTEMPTS_KEPT_MAX, Timestamp(2)));
+    for bytes in [ANSWER_BYTES_MAX, ANSWER_BYTES_MAX + 1] {
+        group.mark_failed(Timestamp(0), &"x".repeat(bytes), true);
+        assert_eq!(group.attempts.last().unwrap().answer.len(), ANSWER_BYTES_MAX);
+    }
 }
 
 #[test]
@@ -202,4 +206,47 @@ fn a_group_is_stored_and_read_back() {
     run(&mut group, "+a +b ! -a x");
     let stored = serde_json::to_string(&group).unwrap();
     assert_eq!(serde_json::from_str::<Group>(&stored).unwrap(), group);
+}
+
+/// The largest alert that a rule can make: labels and texts at their limits, in characters that JSON
+/// writes with six.
+fn largest() -> Alert {
+    let mut pairs = vec![("alertname".to_owned(), "Large".to_owned())];
+    let value = "\u{1}".repeat(series::limits::LABEL_VALUE_BYTES_MAX - 100);
+    pairs.extend((0..4).map(|n| (format!("l{n}"), value.clone())));
+    Alert {
+        transition_id: "f".repeat(32),
+        labels: Labels::from_pairs(pairs).unwrap(),
+        annotations: BTreeMap::from([("text".to_owned(), "\u{1}".repeat(ANNOTATIONS_BYTES_MAX))]),
+        value: -f64::MAX,
+        bound: "\"".repeat(200),
+        note: "\u{1}".repeat(crate::state::NOTE_BYTES_MAX),
+        generator_url: "x".repeat(crate::message::GENERATOR_EXPR_BYTES_MAX + 2_000),
+        ..alert("a", i64::from(u32::MAX), false)
+    }
+}
+
+#[test]
+fn an_alert_takes_no_more_than_it_says_and_always_finds_room() {
+    for one in [largest(), alert("a", 1, true), alert("\"\n\\\u{1b}ü", 1, false)] {
+        let mut empty = group(true);
+        let before = serde_json::to_vec(&empty).unwrap().len();
+        empty.add(&one, Timestamp(0), 0);
+        assert_eq!((empty.alerts.len(), empty.dropped), (1, 0));
+        // With its times and fingerprint it takes nearly what it says.
+        let taken = serde_json::to_vec(&empty).unwrap().len() - before;
+        assert!(taken <= one.bytes() && taken + ALERT_FIXED_BYTES > one.bytes(), "{taken} of {}", one.bytes());
+    }
+}
+
+#[test]
+fn several_changes_between_two_notifications() {
+    let mut group = group(true);
+    run(&mut group, "+a +b !");
+    assert_eq!(run(&mut group, "-a"), Reason::SomeResolved);
+    let sent = group.clone();
+    group.mark_told(&sent, Timestamp(200_000));
+    group.add(&alert("b", 201, false), Timestamp(201_000), 0);
+    assert_eq!(needs_notification(&group, Timestamp(201_000)), Reason::AllResolved);
+    assert!(group.next_alerts().iter().all(|alert| !alert.fires()), "the end of b alone");
 }
