@@ -6,6 +6,7 @@
 
 mod error;
 mod period;
+mod proxy;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use toml::Spanned;
 
 pub use error::ConfigError;
 pub use period::{PERIOD_MAX, PERIOD_MIN, Period};
+pub use proxy::Proxy;
 
 /// Bytes of the file.
 pub const CONFIG_BYTES_MAX: usize = 1 << 20;
@@ -43,6 +45,10 @@ pub struct Config {
     pub url: String,
     /// Where the key comes from.
     pub key: KeySource,
+    /// Authorities in PEM form, trusted beside the host's own.
+    pub ca_file: Option<PathBuf>,
+    /// The way to the server, where it is not reached directly.
+    pub proxy: Option<Proxy>,
     /// The agent's name: `source` and `instance` of what it collects.
     pub name: SourceName,
     /// Where the buffer, the status and the checkpoints live.
@@ -93,6 +99,12 @@ pub struct Overrides {
     pub key: Option<String>,
     /// `--data-dir` or `DAYWATCH_DATA_DIR`.
     pub data_dir: Option<PathBuf>,
+    /// `HTTPS_PROXY`.
+    pub https_proxy: Option<String>,
+    /// `HTTP_PROXY`.
+    pub http_proxy: Option<String>,
+    /// `NO_PROXY`.
+    pub no_proxy: Option<String>,
     /// The name where the file gives none.
     pub host_name: String,
 }
@@ -319,6 +331,10 @@ struct File {
     #[serde(default)]
     key_file: Option<PathBuf>,
     #[serde(default)]
+    ca_file: Option<PathBuf>,
+    #[serde(default)]
+    proxy: Option<Spanned<String>>,
+    #[serde(default)]
     name: Option<Spanned<String>>,
     #[serde(default)]
     data_dir: Option<PathBuf>,
@@ -350,9 +366,11 @@ impl Config {
         check_checks(&place, &file.checks)?;
         check_rest(&place, &file)?;
 
+        let given_proxy = file.proxy.as_ref().map(|proxy| proxy.get_ref().as_str());
         let url_at = file.url.as_ref().map(|url| url.span());
         let url = overrides
             .url
+            .clone()
             .or(file.url.map(Spanned::into_inner))
             .ok_or_else(|| place.whole("no `url`: set it in the file, by --url or by DAYWATCH_URL".to_owned()))?;
         let url = url.trim_end_matches('/').to_owned();
@@ -360,6 +378,10 @@ impl Config {
             let text = format!("`url` must start with http:// or https:// and name a host, not {url:?}");
             return Err(url_at.map_or_else(|| place.whole(text.clone()), |span| place.at(span, text.clone())));
         }
+        let proxy = Proxy::choose(given_proxy, &overrides, &url).map_err(|text| match &file.proxy {
+            Some(proxy) => place.at(proxy.span(), text),
+            None => place.whole(format!("HTTPS_PROXY or HTTP_PROXY of the environment: {text}")),
+        })?;
         let key = match (overrides.key_file, overrides.key, file.key_file) {
             (Some(path), _, _) => KeySource::File(path),
             (None, Some(key), _) => KeySource::Given(key.trim().to_owned()),
@@ -378,6 +400,8 @@ impl Config {
         Ok(Self {
             url,
             key,
+            ca_file: file.ca_file.map(|path| folder.join(path)),
+            proxy,
             name,
             data_dir,
             labels: file.labels.into_iter().map(|(name, value)| (name.into_inner(), value)).collect(),

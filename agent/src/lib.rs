@@ -6,6 +6,7 @@
 
 pub mod buffer;
 pub mod config;
+pub mod connect;
 pub mod figures;
 pub mod flush;
 pub mod inputs;

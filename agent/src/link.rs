@@ -31,6 +31,14 @@ const SEND_WAIT: Duration = Duration::from_secs(30);
 /// Characters of a server's text in the log.
 const SHOWN_MAX: usize = 300;
 
+/// Reasons of a `bye` which do not pass by themselves, and what to do.
+const REFUSALS: [(&str, &str); 4] = [
+    ("name_taken", "another agent of this name is connected; set another `name`"),
+    ("version", "agent and server do not speak one version of the protocol; update the older of the two"),
+    ("key_revoked", "the key was revoked; put a new one into the key file"),
+    ("bad_hello", "the server does not take this agent's name; set another `name`"),
+];
+
 /// Who the agent is, as it says in `hello`.
 #[derive(Debug, Clone)]
 pub struct Identity {
@@ -56,6 +64,13 @@ pub struct LinkStatus {
     pub reconnects: u64,
     /// Batches that were sent and are not acknowledged.
     pub in_flight: u64,
+    /// Whether the server does not take this agent as it is: its key, its name or its version. It
+    /// goes on trying, but somebody has to change something.
+    #[serde(default)]
+    pub refused: bool,
+    /// Whether the server has acknowledged something in this run.
+    #[serde(default)]
+    pub stored: bool,
 }
 
 /// The link and everything that it works with.
@@ -202,7 +217,8 @@ impl Running {
             }
         }
         self.link.figures.reconnects_total.add(1);
-        self.link.status.send_modify(|status| status.last_error = why);
+        let refused = loss == Loss::KeyRefused;
+        self.link.status.send_modify(|status| (status.last_error, status.refused) = (why, refused));
         Event::Lost(loss)
     }
 
@@ -225,7 +241,15 @@ impl Running {
         match frame {
             ServerFrame::Welcome { version, server_time_ms, reconnect_after_ms, .. } => {
                 tracing::info!(version, "connected to the server");
+                if version != FROM_AGENT_PROTOCOL {
+                    tracing::warn!(
+                        version,
+                        ours = FROM_AGENT_PROTOCOL,
+                        "the server speaks another version of the protocol too; what only one of the two knows is left out"
+                    );
+                }
                 self.told.clear();
+                self.link.status.send_modify(|status| status.refused = false);
                 let ours = (self.link.surroundings.clock)();
                 self.link.figures.clock_offset.set_ms(server_time_ms.ms().saturating_sub(ours.ms()));
                 Event::Welcome { reconnect_after_ms, server_time_ms: server_time_ms.ms() }
@@ -236,6 +260,8 @@ impl Running {
                     tracing::warn!(reason = rejection.reason, count = rejection.count, first, "refused by the server");
                 }
                 self.replay.acked(epoch, &ranges, self.now_ms());
+                let some = !ranges.is_empty();
+                self.link.status.send_if_modified(|status| some && !std::mem::replace(&mut status.stored, true));
                 self.link.store.ack(epoch, ranges).await;
                 Event::Tick
             }
@@ -243,16 +269,17 @@ impl Running {
                 Event::Wish { flush_every_ms, expires_at_ms: expires_at_ms.ms() }
             }
             ServerFrame::Bye { reason, text, retry_after_ms } => {
-                if reason == "name_taken" {
-                    tracing::error!(
-                        text,
-                        "another agent of this name is connected; set another `name`. Everything is kept in the buffer"
-                    );
-                } else {
-                    tracing::warn!(reason, text, "the server ends the connection");
+                let refused = REFUSALS.iter().find(|(known, _)| *known == reason);
+                match refused {
+                    Some((_, advice)) => {
+                        tracing::error!(reason, text, "{advice}. Everything is kept in the buffer");
+                    }
+                    None => tracing::warn!(reason, text, "the server ends the connection"),
                 }
                 self.link.figures.reconnects_total.add(1);
-                self.link.status.send_modify(|status| status.last_error = format!("{reason}: {text}"));
+                let why =
+                    refused.map_or_else(|| format!("{reason}: {text}"), |(_, advice)| format!("{text}: {advice}"));
+                self.link.status.send_modify(|status| (status.last_error, status.refused) = (why, refused.is_some()));
                 Event::Bye { reason, retry_after_ms }
             }
             ServerFrame::Error { reason, text } => {

@@ -8,12 +8,14 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use daywatch_agent::config::{self, Config, KeySource, Overrides};
 use daywatch_agent::surroundings::Surroundings;
-use daywatch_agent::{inputs, run, status};
+use daywatch_agent::{connect, inputs, run, status};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::level_filters::LevelFilter;
 
 /// Where the configuration is looked for when nothing is said.
 const CONFIG_DEFAULT: &str = "/etc/daywatch/agent.toml";
+/// The status of `connect` where the server does not take this agent as it is.
+const REFUSED: u8 = 3;
 /// Threads for work that blocks: file system calls that may hang.
 const BLOCKING_THREADS_MAX: usize = 4;
 /// How long such a thread waits for more of it: longer than from one collection to the next, and
@@ -56,13 +58,21 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Send one collection, wait until the server has stored it, and end; status 3 where it refuses
+    Connect,
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    start_log();
+    // `connect` says itself what went wrong.
+    let quiet = matches!(arguments.command, Some(Command::Connect));
+    start_log(if quiet { LevelFilter::OFF } else { LevelFilter::INFO });
     match carry_out(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.downcast_ref::<connect::NotConnected>().is_some_and(|why| why.refused) => {
+            eprintln!("daywatch-agent: {error:#}");
+            ExitCode::from(REFUSED)
+        }
         Err(error) => {
             eprintln!("daywatch-agent: {error:#}");
             ExitCode::FAILURE
@@ -75,8 +85,8 @@ fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-fn start_log() {
-    let level = environment("DAYWATCH_LOG").and_then(|text| text.parse().ok()).unwrap_or(LevelFilter::INFO);
+fn start_log(usual: LevelFilter) {
+    let level = environment("DAYWATCH_LOG").and_then(|text| text.parse().ok()).unwrap_or(usual);
     tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_ansi(false).init();
 }
 
@@ -107,6 +117,11 @@ fn carry_out(arguments: &Arguments) -> anyhow::Result<()> {
     let surroundings = Surroundings::real();
     if arguments.once {
         return print(&runtime.block_on(run::collect_once(&config, surroundings)));
+    }
+    if let Some(Command::Connect) = arguments.command {
+        let told = runtime.block_on(connect::connect(&config, host, surroundings));
+        runtime.shutdown_background();
+        return print(&(told? + "\n"));
     }
     let outcome = runtime.block_on(async {
         let ended = end_asked_for()?;
@@ -154,18 +169,23 @@ fn overrides(arguments: &Arguments, host: &str) -> Overrides {
         key_file: arguments.key_file.clone(),
         key: environment("DAYWATCH_KEY"),
         data_dir: arguments.data_dir.clone(),
+        // Both spellings are in use; the lower case is the older one.
+        https_proxy: environment("https_proxy").or_else(|| environment("HTTPS_PROXY")),
+        http_proxy: environment("http_proxy").or_else(|| environment("HTTP_PROXY")),
+        no_proxy: environment("no_proxy").or_else(|| environment("NO_PROXY")),
         host_name: host.to_owned(),
     }
 }
 
-/// A key that everybody on the host can read is worth a word.
+/// A key that everybody on the host can read is worth a word. That the agent's own group may read it
+/// is how it is installed.
 fn warn_of_open_key(key: &KeySource) {
     use std::os::unix::fs::PermissionsExt;
     if let KeySource::File(path) = key
         && let Ok(metadata) = std::fs::metadata(path)
-        && metadata.permissions().mode() & 0o077 != 0
+        && metadata.permissions().mode() & 0o037 != 0
     {
-        tracing::warn!(path = %path.display(), "the key file can be read by others; chmod 600 it");
+        tracing::warn!(path = %path.display(), "the key file can be read by others; chmod 640 it");
     }
 }
 

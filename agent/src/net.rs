@@ -1,6 +1,10 @@
 //! TCP and TLS to the server, and one small HTTP request. It does not know what is said there.
 
+mod proxy;
+mod tls;
+
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +16,10 @@ use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+
+pub use proxy::ANSWER_BYTES_MAX as PROXY_ANSWER_BYTES_MAX;
+
+use crate::config::{Config, Proxy};
 
 /// Bytes of an answer's body.
 pub const BODY_BYTES_MAX: usize = 64 << 10;
@@ -28,9 +36,13 @@ pub enum NetError {
     Address { url: String, what: &'static str },
     #[error("{host}:{port}: {error}")]
     Tcp { host: String, port: u16, error: io::Error },
-    #[error("TLS with {host}: {error}")]
+    #[error("TLS with {host}: {}", tls::explain(error))]
     Tls { host: String, error: io::Error },
-    #[error("no certificates of authorities on this host: {what}")]
+    #[error("ca_file {path}: {what}")]
+    CaFile { path: String, what: String },
+    #[error("the proxy {proxy}: {what}")]
+    Proxy { proxy: String, what: String },
+    #[error("no certificates of authorities on this host, install ca-certificates: {what}")]
     Roots { what: String },
     #[error("{0}")]
     Http(#[from] hyper::Error),
@@ -78,26 +90,35 @@ impl Address {
 }
 
 /// Makes connections. Keeps the certificates of authorities once they were needed.
-#[derive(Default)]
 pub struct Dialer {
+    ca_file: Option<PathBuf>,
+    proxy: Option<Proxy>,
     tls: Option<Arc<rustls::ClientConfig>>,
 }
 
 impl Dialer {
+    /// Connections as the configuration has them.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
+        Self { ca_file: config.ca_file.clone(), proxy: config.proxy.clone(), tls: None }
+    }
+
     /// Connects.
     pub async fn dial(&mut self, address: &Address) -> Result<Box<dyn Wire>, NetError> {
-        let Address { host, port, tls } = address;
-        let tcp = TcpStream::connect((host.as_str(), *port)).await.map_err(|error| NetError::Tcp {
-            host: host.clone(),
-            port: *port,
-            error,
-        })?;
-        watch_peer(&tcp);
-        if !tls {
+        let tcp = match self.proxy.as_ref().filter(|proxy| proxy::serves(proxy, address)) {
+            None => open_tcp(&address.host, address.port).await?,
+            Some(proxy) => {
+                let failed = |error: NetError| NetError::Proxy { proxy: proxy.shown(), what: error.to_string() };
+                let mut tcp = open_tcp(&proxy.host, proxy.port).await.map_err(failed)?;
+                proxy::connect(&mut tcp, proxy, address).await?;
+                tcp
+            }
+        };
+        if !address.tls {
             return Ok(Box::new(tcp));
         }
-        let failed = |error| NetError::Tls { host: host.clone(), error };
-        let name = ServerName::try_from(host.clone()).map_err(|error| failed(io::Error::other(error)))?;
+        let failed = |error| NetError::Tls { host: address.host.clone(), error };
+        let name = ServerName::try_from(address.host.clone()).map_err(|error| failed(io::Error::other(error)))?;
         let connector = TlsConnector::from(self.tls_config()?);
         let encrypted = connector.connect(name, tcp).await.map_err(failed)?;
         Ok(Box::new(encrypted))
@@ -107,20 +128,7 @@ impl Dialer {
         if let Some(config) = &self.tls {
             return Ok(config.clone());
         }
-        let mut roots = rustls::RootCertStore::empty();
-        let loaded = rustls_native_certs::load_native_certs();
-        let (added, _) = roots.add_parsable_certificates(loaded.certs);
-        if added == 0 {
-            let what = loaded.errors.first().map_or_else(|| "none found".to_owned(), ToString::to_string);
-            return Err(NetError::Roots { what });
-        }
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| NetError::Roots { what: error.to_string() })?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let config = Arc::new(config);
+        let config = tls::config(self.ca_file.as_deref())?;
         self.tls = Some(config.clone());
         Ok(config)
     }
@@ -157,6 +165,13 @@ impl Dialer {
             }
         }
     }
+}
+
+async fn open_tcp(host: &str, port: u16) -> Result<TcpStream, NetError> {
+    let tcp = TcpStream::connect((host, port)).await;
+    let tcp = tcp.map_err(|error| NetError::Tcp { host: host.to_owned(), port, error })?;
+    watch_peer(&tcp);
+    Ok(tcp)
 }
 
 /// Asks the kernel to notice a peer that is gone. Without it the connection only lasts longer.

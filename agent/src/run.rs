@@ -31,7 +31,7 @@ const END_WAIT: Duration = Duration::from_secs(10);
 /// How often the lock is tried.
 const LOCK_TRY_EVERY: Duration = Duration::from_millis(200);
 /// How often the agent looks at itself.
-const OWN_INTERVAL: Duration = Duration::from_secs(10);
+pub(crate) const OWN_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Runs until `ended` is ready, then stops in order: jobs, the last flush, the last acks.
 pub async fn run(
@@ -41,28 +41,9 @@ pub async fn run(
     ended: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
     let _lock = lock(&config.data_dir).await?;
-    let figures: Arc<Figures> = Arc::default();
-    let (store, thread) = open_store(&config, surroundings, &figures)?;
-    let intake = Intake::new(config.name.clone(), &config.labels, figures.clone());
-    let flusher = Flusher { intake: intake.clone(), store: store.clone(), surroundings };
-
-    let (flush_every, every) = watch::channel(config.buffer.flush.duration());
-    let (link_status, link_seen) = watch::channel(LinkStatus::default());
-    let (stop, stopped) = watch::channel(false);
-    let run_id = format!("{:016x}", (surroundings.random)());
+    let WayOut { figures, store, thread, intake, flusher, every, link_seen, stop, run_id, link } =
+        WayOut::open(&config, host, surroundings)?;
     let written = status::first_written(config.name.as_str(), &config.url, &run_id, &store.view().borrow());
-    let link = Link {
-        dial: Dial::new(&config.url, config.key.clone()),
-        identity: Identity { source: config.name.clone(), run_id, host },
-        store: store.clone(),
-        flush_every,
-        flush_default: config.buffer.flush.duration(),
-        status: link_status,
-        stop: stopped,
-        figures: figures.clone(),
-        surroundings,
-    };
-    let link = tokio::spawn(link.run());
     let mut working = JoinSet::new();
     working.spawn(flusher.clone().run(every));
     let written_down = tokio::spawn(status::keep_written(config.data_dir.clone(), written, link_seen, store.view()));
@@ -83,17 +64,64 @@ pub async fn run(
     tracing::info!("stopping");
     drop((collecting, listening, working));
     flusher.flush(true).await;
-    let _ = stop.send(true);
-    let mut link = link;
-    if tokio::time::timeout(END_WAIT, &mut link).await.is_err() {
-        tracing::error!("the link does not end; what is not acknowledged stays in the buffer");
-        link.abort();
-    }
+    end_link(&stop, link).await;
     // The status task sees the end of the link, and the store's thread the end of all its users.
     let _ = tokio::time::timeout(Duration::from_secs(2), written_down).await;
     drop((flusher, intake, store));
     let _ = tokio::task::spawn_blocking(move || thread.join()).await;
     Ok(())
+}
+
+/// Asks the link to end: the last acks, then the socket.
+pub(crate) async fn end_link(stop: &watch::Sender<bool>, mut link: tokio::task::JoinHandle<()>) {
+    let _ = stop.send(true);
+    if tokio::time::timeout(END_WAIT, &mut link).await.is_err() {
+        tracing::error!("the link does not end; what is not acknowledged stays in the buffer");
+        link.abort();
+    }
+}
+
+/// Everything between the inputs and the server, at work.
+pub(crate) struct WayOut {
+    pub(crate) figures: Arc<Figures>,
+    pub(crate) store: Store,
+    pub(crate) thread: std::thread::JoinHandle<()>,
+    pub(crate) intake: Intake,
+    pub(crate) flusher: Flusher,
+    /// How often to flush, as the link says.
+    pub(crate) every: watch::Receiver<Duration>,
+    pub(crate) link_seen: watch::Receiver<LinkStatus>,
+    /// Asks the link to end.
+    pub(crate) stop: watch::Sender<bool>,
+    pub(crate) run_id: String,
+    pub(crate) link: tokio::task::JoinHandle<()>,
+}
+
+impl WayOut {
+    /// Opens the buffer and begins to connect.
+    pub(crate) fn open(config: &Config, host: String, surroundings: Surroundings) -> anyhow::Result<Self> {
+        let figures: Arc<Figures> = Arc::default();
+        let (store, thread) = open_store(config, surroundings, &figures)?;
+        let intake = Intake::new(config.name.clone(), &config.labels, figures.clone());
+        let flusher = Flusher { intake: intake.clone(), store: store.clone(), surroundings };
+        let (flush_every, every) = watch::channel(config.buffer.flush.duration());
+        let (link_status, link_seen) = watch::channel(LinkStatus::default());
+        let (stop, stopped) = watch::channel(false);
+        let run_id = format!("{:016x}", (surroundings.random)());
+        let link = Link {
+            dial: Dial::new(config),
+            identity: Identity { source: config.name.clone(), run_id: run_id.clone(), host },
+            store: store.clone(),
+            flush_every,
+            flush_default: config.buffer.flush.duration(),
+            status: link_status,
+            stop: stopped,
+            figures: figures.clone(),
+            surroundings,
+        };
+        let link = tokio::spawn(link.run());
+        Ok(Self { figures, store, thread, intake, flusher, every, link_seen, stop, run_id, link })
+    }
 }
 
 fn jobs(config: &Config, intake: &Intake) -> Vec<Box<dyn Job>> {

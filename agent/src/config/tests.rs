@@ -93,6 +93,7 @@ fn the_command_line_wins() {
         key: Some("dw_agent_x_y".into()),
         data_dir: Some("d".into()),
         host_name: "h".into(),
+        ..Overrides::default()
     };
     let config = Config::parse(Path::new("a.toml"), HEAD, overrides).unwrap();
     assert_eq!(config.url, "https://other");

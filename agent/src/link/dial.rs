@@ -10,7 +10,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
-use crate::config::KeySource;
+use crate::config::{Config, KeySource};
 use crate::net::{Address, Dialer, NetError, Wire};
 
 /// Bytes of a frame from the server.
@@ -32,10 +32,24 @@ pub enum DialError {
     NoWebsocket { url: String, what: String },
     #[error("{url}: {error}")]
     Connect { url: String, error: NetError },
-    #[error("{url}: the server answered with status {status}")]
+    #[error("{url}: {}", refusal(*status))]
     Refused { url: String, status: u16 },
     #[error("{url}: {what}")]
     Websocket { url: String, what: String },
+}
+
+/// What a status says where a websocket was asked for.
+fn refusal(status: u16) -> String {
+    match status {
+        401 | 403 => format!(
+            "the server refuses the key (status {status}): it is wrong, revoked, of another server, or not an agent's"
+        ),
+        404 => {
+            "the server has no websockets there (status 404): is it a Daywatch, and what stands before it?".to_owned()
+        }
+        429 => "the server has no room at the moment (status 429)".to_owned(),
+        _ => format!("the server answered with status {status}"),
+    }
 }
 
 impl DialError {
@@ -69,10 +83,11 @@ struct Endpoints {
 }
 
 impl Dial {
-    /// To the server at `url`.
+    /// To the server of the configuration.
     #[must_use]
-    pub fn new(url: &str, key: KeySource) -> Self {
-        Self { url: url.to_owned(), key, dialer: Arc::default() }
+    pub fn new(config: &Config) -> Self {
+        let dialer = Arc::new(Mutex::new(Dialer::new(config)));
+        Self { url: config.url.clone(), key: config.key.clone(), dialer }
     }
 
     /// Whether the server is on this host.

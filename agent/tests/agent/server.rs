@@ -28,11 +28,13 @@ pub(crate) struct Manners {
     pub(crate) bye: Option<&'static str>,
     /// Sent after the welcome as they are.
     pub(crate) after_welcome: Vec<String>,
+    /// Where websockets are said to be, if not at the server itself.
+    pub(crate) websocket: Option<String>,
 }
 
 impl Default for Manners {
     fn default() -> Self {
-        Self { acks: true, reconnect_after_ms: 3_600_000, bye: None, after_welcome: Vec::new() }
+        Self { acks: true, reconnect_after_ms: 3_600_000, bye: None, after_welcome: Vec::new(), websocket: None }
     }
 }
 
@@ -84,6 +86,10 @@ impl Server {
         format!("http://{}", self.address)
     }
 
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     pub(crate) fn behave(&self, change: impl FnOnce(&mut Manners)) {
         self.manners.send_modify(change);
     }
@@ -133,7 +139,9 @@ async fn serve(listener: TcpListener, address: SocketAddr, seen: Arc<Mutex<Seen>
             let mut start = [0; 64];
             let read = socket.peek(&mut start).await.unwrap_or(0);
             if start[..read].starts_with(b"GET /api/v1/endpoints") {
-                endpoints(socket, address).await;
+                let own = format!("ws://{address}/ws");
+                let websocket = manners.borrow().websocket.clone().unwrap_or(own);
+                endpoints(socket, &websocket).await;
             } else {
                 talk(socket, seen, manners).await;
             }
@@ -141,11 +149,11 @@ async fn serve(listener: TcpListener, address: SocketAddr, seen: Arc<Mutex<Seen>
     }
 }
 
-async fn endpoints(mut socket: TcpStream, address: SocketAddr) {
+async fn endpoints(mut socket: TcpStream, websocket: &str) {
     use tokio::io::AsyncReadExt;
     let mut request = vec![0; 4096];
     let _ = socket.read(&mut request).await;
-    let body = format!("{{\"websocket\":\"ws://{address}/ws\"}}");
+    let body = format!("{{\"websocket\":\"{websocket}\"}}");
     let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
     let _ = socket.write_all((head + &body).as_bytes()).await;
 }

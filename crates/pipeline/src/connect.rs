@@ -112,7 +112,11 @@ pub async fn hello(ports: &Ports, connection: &Connection, frame: &AgentFrame) -
         return Err(Fault::bad("the first frame of a connection is `hello`"));
     };
     if *version != FROM_AGENT_PROTOCOL {
-        let text = format!("version {version} of the protocol is not spoken here, but {FROM_AGENT_PROTOCOL}");
+        let older =
+            if *version > FROM_AGENT_PROTOCOL { "the server is the older one" } else { "the agent is the older one" };
+        let text = format!(
+            "agent {agent_version:?} speaks version {version} of the protocol, this server {FROM_AGENT_PROTOCOL} ({older})"
+        );
         return end(ports, connection, "version", text, VERSION_RETRY_MS).await.map(|()| None);
     }
     let name = match SourceName::new(source) {
