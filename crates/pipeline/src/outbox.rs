@@ -11,24 +11,32 @@
 //! twice. A failed attempt is tried again by timer, later each time, and its answer is kept; after
 //! an answer that says "never", the group waits for its next change and shows the answer.
 //!
-//! While no receiver is configured, what is owed waits for [`OWED_LIFE_MS`].
+//! Where there are topics (`ports.topic.has_topics()`), an alert goes to them by its severity, besides
+//! the webhooks of the routing file; topics and webhooks are the same to everything here. While there
+//! is no way out at all, what is owed waits for [`OWED_LIFE_MS`].
 
+mod moving;
 mod receivers;
+mod test_message;
+mod ways;
 
 use std::collections::BTreeMap;
 
 use alerts::instance::External;
 use alerts::message::render;
-use alerts::notify::{self, Alert, CLAIM_MS, Group, Reason, group_key, group_labels, needs_notification};
-use alerts::routing::{Channel, Routing};
-use futures_util::{StreamExt, TryStreamExt, stream};
+use alerts::notify::{self, Alert, CLAIM_MS, Group, Reason, group_key, needs_notification};
+use alerts::routing::Channel;
+use futures_util::{StreamExt, stream};
 use ports::{
     Condition, Delivery, Destination, Item, Key, Message, Partition, PortError, Ports, TenantId, Timestamp, Wake,
-    Write, Written, WrittenAll,
+    Write, Written,
 };
 use serde::{Deserialize, Serialize};
 
-pub use receivers::{pager, send_test};
+pub use receivers::pager;
+pub use test_message::{TEST_LASTS_MS, answers as test_answers, send as send_test};
+pub use ways::{MAIL, PAGER, WAYS_MAX};
+use ways::{Way, Ways};
 
 use crate::Context;
 use crate::connect::parse;
@@ -36,8 +44,8 @@ use crate::documents::{self, Kind};
 use crate::error::Fault;
 use crate::evaluate::external;
 
-/// Alerts of one outbox item: with five ways out each, one conditional write takes them all.
-pub const OWED_ALERTS_MAX: usize = 16;
+/// Alerts of one outbox item: with seven ways out each, one conditional write takes them all.
+pub const OWED_ALERTS_MAX: usize = 14;
 /// Bytes of one outbox item.
 pub const OWED_BYTES_MAX: usize = 200_000;
 /// How long what is owed waits for a receiver.
@@ -52,6 +60,8 @@ const FLUSHES_AT_ONCE_MAX: usize = 16;
 const WRITE_ATTEMPTS_MAX: usize = 20;
 /// How often the mark is tried while the table fails in a way that may pass.
 const MARK_ATTEMPTS_MAX: usize = 10;
+/// A wake-up for whatever is owed.
+pub const WAKE_OUTBOX: &str = "outbox";
 /// What a wake-up for a notification begins with; the group's place follows.
 const WAKE_NOTIFY: &str = "notify:";
 
@@ -60,6 +70,28 @@ const WAKE_NOTIFY: &str = "notify:";
 struct Owed {
     at: Timestamp,
     alerts: Vec<Alert>,
+    /// Of a test notification.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    test: Option<Test>,
+}
+
+/// How a test notification differs: it need not go to everybody, and it ends at a known time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Test {
+    /// Only this receiver.
+    receiver: Option<String>,
+    /// Not before this time.
+    not_before: Timestamp,
+}
+
+impl Owed {
+    /// The ways out of one of its alerts.
+    fn ways(&self, ways: &Ways, alert: &Alert) -> Vec<Way> {
+        match self.test.as_ref().and_then(|test| test.receiver.as_ref()) {
+            Some(receiver) => ways.to(receiver, &alert.labels),
+            None => ways.of(&alert.labels),
+        }
+    }
 }
 
 /// The writes that owe these alerts. Of one alert's several changes each gets an item of its own,
@@ -88,7 +120,7 @@ pub(crate) fn owe(tenant: &TenantId, now: Timestamp, alerts: &[Alert]) -> Result
         // Items of one instant stay in order.
         let key = Key::new(Partition::Outbox(tenant.clone()), first.transition_id.clone());
         let at = now.plus_ms(i64::try_from(number).unwrap_or(0));
-        let value = bytes_of(&Owed { at, alerts })?;
+        let value = bytes_of(&Owed { at, alerts, test: None })?;
         let expires_at = Some(now.plus_ms(OWED_LIFE_MS));
         writes.push(Write::Put { key, value: value.into(), expires_at, condition: Condition::Absent });
     }
@@ -97,15 +129,17 @@ pub(crate) fn owe(tenant: &TenantId, now: Timestamp, alerts: &[Alert]) -> Result
 
 /// Moves what is owed into its groups and sends what is due.
 pub async fn dispatch(context: &Context, tenant: &TenantId) -> Result<(), Fault> {
-    let Some(routing) = routing(&context.ports, tenant).await? else { return Ok(()) };
-    if routing.channels().is_empty() {
-        return Ok(());
-    }
+    let ways = ways(&context.ports, tenant).await?;
     let now = context.ports.clock.now();
     for (item, owed) in all_owed(&context.ports, tenant).await? {
-        let due = into_groups(context, tenant, &routing, &item, &owed).await?;
+        let waits = owed.test.as_ref().is_some_and(|test| test.not_before > now);
+        if waits || owed.alerts.iter().all(|alert| owed.ways(&ways, alert).is_empty()) {
+            continue;
+        }
+        let fresh = owed.at.plus_ms(FRESH_MS) > now;
+        let due = moving::into_groups(context, tenant, &ways, item, owed).await?;
         // A change is told before the next one of the same alert covers it up.
-        if owed.at.plus_ms(FRESH_MS) > now {
+        if fresh {
             flush_all(context, tenant, due).await?;
         }
     }
@@ -113,8 +147,11 @@ pub async fn dispatch(context: &Context, tenant: &TenantId) -> Result<(), Fault>
     flush_all(context, tenant, due).await
 }
 
-/// A wake-up for a notification.
+/// A wake-up for a notification, or for what is owed.
 pub(crate) async fn wake(context: &Context, wake: &Wake) -> Result<(), Fault> {
+    if wake.what == WAKE_OUTBOX {
+        return dispatch(context, &wake.tenant).await;
+    }
     match wake.what.strip_prefix(WAKE_NOTIFY) {
         Some(sort) => flush(context, &wake.tenant, sort).await,
         // Asked for by a newer or older version of ourselves.
@@ -122,79 +159,25 @@ pub(crate) async fn wake(context: &Context, wake: &Wake) -> Result<(), Fault> {
     }
 }
 
-/// A tenant's routing file; `None` where there is none.
-async fn routing(ports: &Ports, tenant: &TenantId) -> Result<Option<Routing>, Fault> {
+/// Where a tenant's notifications can go.
+async fn ways(ports: &Ports, tenant: &TenantId) -> Result<Ways, Fault> {
     let document = documents::get(ports, tenant, Kind::Alertmanager, "default").await?;
-    document.map(|document| documents::routing_of(&document.name, &document.text)).transpose()
+    let routing = document.map(|document| documents::routing_of(&document.name, &document.text)).transpose()?;
+    Ok(Ways { has_topics: ports.topic.has_topics(), routing })
 }
 
 async fn all_owed(ports: &Ports, tenant: &TenantId) -> Result<Vec<(Item, Owed)>, Fault> {
     let mut found = Vec::new();
     for item in ports.table.query_all(&Partition::Outbox(tenant.clone()), "", "").await? {
-        let owed: Owed = parse(&item.value, "outbox item")?;
+        let owed = owed_of(&item)?;
         found.push((item, owed));
     }
     found.sort_by(|a, b| (a.1.at, &a.0.sort).cmp(&(b.1.at, &b.0.sort)));
     Ok(found)
 }
 
-/// Puts the alerts into the groups of every way out and takes the item off the outbox, at once.
-/// Answers the groups that are due now.
-async fn into_groups(
-    context: &Context,
-    tenant: &TenantId,
-    routing: &Routing,
-    item: &Item,
-    owed: &Owed,
-) -> Result<Vec<String>, Fault> {
-    let ports = &context.ports;
-    for _ in 0..WRITE_ATTEMPTS_MAX {
-        let now = ports.clock.now();
-        let mut groups: BTreeMap<String, (Group, Condition)> = BTreeMap::new();
-        for channel in routing.channels() {
-            for alert in &owed.alerts {
-                let labels = group_labels(&alert.labels);
-                let sort = place(&routing.receiver, &channel, &labels);
-                if !groups.contains_key(&sort) {
-                    let known = read_group(ports, tenant, &sort).await?;
-                    let new = || (Group::new(&routing.receiver, channel.clone(), labels), Condition::Absent);
-                    groups.insert(sort.clone(), known.unwrap_or_else(new));
-                }
-                if let Some((group, _)) = groups.get_mut(&sort) {
-                    group.add(alert, now, routing.group_wait_ms);
-                }
-            }
-        }
-        let outbox = Key::new(Partition::Outbox(tenant.clone()), item.sort.clone());
-        let mut writes = vec![Write::Delete { key: outbox, condition: Condition::Version(item.version) }];
-        for (sort, (group, condition)) in &groups {
-            writes.push(group_write(tenant, sort, group, *condition, now)?);
-        }
-        match ports.table.write_all(writes).await? {
-            WrittenAll::Done => return after_moving(context, tenant, &groups, now).await,
-            // Somebody else has moved it.
-            WrittenAll::ConditionFailed { index: 0, .. } => return Ok(Vec::new()),
-            WrittenAll::ConditionFailed { .. } => {}
-        }
-    }
-    Err(busy())
-}
-
-async fn after_moving(
-    context: &Context,
-    tenant: &TenantId,
-    groups: &BTreeMap<String, (Group, Condition)>,
-    now: Timestamp,
-) -> Result<Vec<String>, Fault> {
-    let mut due = Vec::new();
-    for (sort, (group, _)) in groups {
-        match group.due_at {
-            Some(at) if at <= now => due.push(sort.clone()),
-            Some(at) => wake_at(context, tenant, sort, at).await?,
-            None => {}
-        }
-    }
-    Ok(due)
+fn owed_of(item: &Item) -> Result<Owed, Fault> {
+    parse(&item.value, "outbox item")
 }
 
 async fn due_groups(ports: &Ports, tenant: &TenantId, now: Timestamp) -> Result<Vec<String>, Fault> {
@@ -210,8 +193,10 @@ async fn due_groups(ports: &Ports, tenant: &TenantId, now: Timestamp) -> Result<
 
 async fn flush_all(context: &Context, tenant: &TenantId, sorts: Vec<String>) -> Result<(), Fault> {
     let flushes = sorts.into_iter().map(|sort| async move { flush(context, tenant, &sort).await });
-    stream::iter(flushes).buffer_unordered(FLUSHES_AT_ONCE_MAX).try_collect::<Vec<()>>().await?;
-    Ok(())
+    // All of them to their end: whoever stopped at the first failure would leave others between
+    // sending and marking, and they would be sent twice.
+    let done: Vec<Result<(), Fault>> = stream::iter(flushes).buffer_unordered(FLUSHES_AT_ONCE_MAX).collect().await;
+    done.into_iter().collect()
 }
 
 /// Load → decide → claim → send → mark, for one group.
@@ -219,6 +204,9 @@ async fn flush(context: &Context, tenant: &TenantId, sort: &str) -> Result<(), F
     let ports = &context.ports;
     let Some(claimed) = claim(ports, tenant, sort).await? else { return Ok(()) };
     let answer = publish(ports, &claimed, &external(context)).await;
+    if let Err(error) = &answer {
+        tracing::warn!(%tenant, sort, receiver = claimed.receiver, %error, "a notification was not taken");
+    }
     // Nothing may come between sending and marking: what fails here is sent once more.
     let mut marked = mark(ports, tenant, sort, &claimed, &answer).await;
     for _ in 1..MARK_ATTEMPTS_MAX {
@@ -230,7 +218,7 @@ async fn flush(context: &Context, tenant: &TenantId, sort: &str) -> Result<(), F
     if let Some(at) = marked?.due_at {
         wake_at(context, tenant, sort, at).await?;
     }
-    receivers::note(ports, tenant, &claimed.receiver, &claimed.channel, &answer).await
+    receivers::note(ports, tenant, &claimed, &answer).await
 }
 
 /// The group, claimed for us, where it is to be sent now. What needs no sending is settled here.
@@ -353,3 +341,5 @@ pub async fn waiting(context: &Context, tenant: &TenantId) -> Result<Vec<notify:
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod topic_tests;

@@ -35,8 +35,12 @@ pub(crate) async fn answer(
             Ok(Response::success(json!({ "id": id, "was_valid": was_valid })))
         }
         (["notify", "test"], "POST") => {
-            let deliveries = outbox::send_test(context, &caller.tenant, request.parameter("receiver")).await?;
-            Ok(Response::success(deliveries))
+            Ok(Response::success(outbox::send_test(context, &caller.tenant, request.parameter("receiver")).await?))
+        }
+        (["notify", "test"], "GET") => {
+            let id = request.parameter("id").ok_or_else(|| Fault::bad("the parameter \"id\" is missing"))?;
+            let receiver = request.parameter("receiver");
+            Ok(Response::success(outbox::test_answers(context, &caller.tenant, id, receiver).await?))
         }
         (["config" | "keys" | "notify", ..], _) => Err(Fault::Method(request.method.clone())),
         _ => Err(Fault::NotFound(format!("there is nothing at {}", request.path))),

@@ -1,38 +1,46 @@
-//! Receivers: when did which one last take a notification, and a test message for each.
+//! Receivers: when did which one last take a notification, and who is subscribed to the topics.
 
-use std::collections::BTreeMap;
-
-use alerts::notify::{Alert, Group, group_labels};
+use alerts::notify::Group;
 use alerts::routing::Channel;
-use alerts::state::TransitionKind;
-use ports::{Condition, Delivery, Key, Partition, PortError, Ports, TenantId, Timestamp, Write};
+use ports::{
+    Condition, Delivery, Destination, Key, Partition, PortError, Ports, Subscriber, TenantId, Timestamp, Write,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{bytes_of, hash, publish, routing, waiting};
+use super::{bytes_of, hash, waiting, ways};
 use crate::Context;
 use crate::connect::parse;
 use crate::error::Fault;
-use crate::evaluate::external;
 
 /// Characters of a receiver's name that stand in its place.
 const NAME_CHARS_MAX: usize = 60;
 
 /// What is known of one way out.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Known {
+pub(super) struct Known {
     /// The receiver's name.
-    receiver: String,
+    pub(super) receiver: String,
     /// Where to, without secrets.
-    to: String,
+    pub(super) to: String,
     /// When it last took something.
     last_ok_at_ms: Option<Timestamp>,
     /// Since when it takes nothing.
     failing_since_ms: Option<Timestamp>,
     /// Its last answer.
-    last_answer: String,
+    pub(super) last_answer: String,
     /// When that was.
     last_at_ms: Timestamp,
+    /// The notification that it answered.
+    #[serde(default)]
+    pub(super) last_transition_id: String,
+}
+
+impl Known {
+    /// Whether its last answer was that it took a notification.
+    pub(super) fn works(&self) -> bool {
+        self.last_ok_at_ms.is_some() && self.failing_since_ms.is_none()
+    }
 }
 
 /// The receiver's part of places: readable, and different for each way out.
@@ -47,128 +55,106 @@ pub(super) fn place(receiver: &str, channel: &Channel) -> String {
     format!("{name}-{}", &hash(&format!("{}:{receiver}{way}", receiver.len()))[..16])
 }
 
-/// Remembers an answer. The last one stays, whoever writes it.
+/// Remembers what became of `sent`. The last answer stays, whoever writes it.
 pub(super) async fn note(
     ports: &Ports,
     tenant: &TenantId,
-    receiver: &str,
-    channel: &Channel,
+    sent: &Group,
     answer: &Result<Delivery, PortError>,
 ) -> Result<(), Fault> {
-    let key = Key::new(Partition::Receivers(tenant.clone()), place(receiver, channel));
-    let before: Known = match ports.table.get(&key).await? {
-        Some(item) => parse(&item.value, "receiver")?,
-        None => Known::default(),
-    };
+    let before = known(ports, tenant, &sent.receiver, &sent.channel).await?;
     let now = ports.clock.now();
     let delivered = matches!(answer, Ok(delivery) if delivery.delivered);
     let known = Known {
-        receiver: receiver.to_owned(),
-        to: shown(channel),
         last_ok_at_ms: if delivered { Some(now) } else { before.last_ok_at_ms },
         failing_since_ms: if delivered { None } else { before.failing_since_ms.or(Some(now)) },
         last_answer: answer.as_ref().map_or_else(|error| error.what.clone(), |delivery| delivery.answer.clone()),
         last_at_ms: now,
+        last_transition_id: sent.next_transition_id(),
+        ..before
     };
+    let key = Key::new(Partition::Receivers(tenant.clone()), place(&sent.receiver, &sent.channel));
     ports.table.write(Write::put(key, bytes_of(&known)?, Condition::Always)).await?;
     Ok(())
 }
 
-/// Who would be woken: `connected` once a way out that is configured has taken a notification, and
-/// as long as its last answer was not a failure.
+/// What is known of a way out.
+pub(super) async fn known(ports: &Ports, tenant: &TenantId, receiver: &str, channel: &Channel) -> Result<Known, Fault> {
+    let key = Key::new(Partition::Receivers(tenant.clone()), place(receiver, channel));
+    match ports.table.get(&key).await? {
+        Some(item) => parse(&item.value, "receiver"),
+        None => Ok(Known { receiver: receiver.to_owned(), to: shown(channel), ..Known::default() }),
+    }
+}
+
+/// Everybody who is subscribed to the topics, and where that is not to be learned the reason.
+pub(super) async fn subscribers(ports: &Ports) -> Result<(Vec<Subscriber>, Option<String>), Fault> {
+    match ports.topic.subscribers().await {
+        Ok(subscribers) => Ok((subscribers, None)),
+        Err(error) if error.class == ports::ErrorClass::Permanent => Ok((Vec::new(), Some(error.what))),
+        // Whoever asks tries again, and shows what was known last.
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether somebody who is subscribed to this topic gets what is published.
+pub(super) fn is_heard(subscribers: &[Subscriber], topic: &Destination) -> bool {
+    subscribers.iter().any(|subscriber| subscriber.destination == *topic && subscriber.confirmed)
+}
+
+/// Who would be woken. With topics, `connected` once somebody has confirmed a subscription to the
+/// pager's; without, once a webhook that is configured has taken a notification. Either only as long
+/// as the last answer was not a failure.
 pub async fn pager(context: &Context, tenant: &TenantId) -> Result<Value, Fault> {
     let ports = &context.ports;
-    let channels = routing(ports, tenant).await?.map(|routing| (routing.receiver.clone(), routing.channels()));
-    let (receiver, channels) = channels.unwrap_or_default();
+    let ways = ways(ports, tenant).await?;
+    let (subscribers, subscribers_error) = subscribers(ports).await?;
     let mut connected = false;
-    let mut shown_receivers = Vec::new();
-    for channel in &channels {
-        let key = Key::new(Partition::Receivers(tenant.clone()), place(&receiver, channel));
-        let known: Known = match ports.table.get(&key).await? {
-            Some(item) => parse(&item.value, "receiver")?,
-            None => Known { receiver: receiver.clone(), to: shown(channel), ..Known::default() },
+    let mut receivers = Vec::new();
+    for way in ways.all() {
+        let known = known(ports, tenant, &way.receiver, &way.channel).await?;
+        connected |= match way.channel {
+            Channel::Pager => is_heard(&subscribers, &Destination::Pager) && known.failing_since_ms.is_none(),
+            Channel::Webhook { .. } => !ways.has_topics && known.works(),
+            Channel::Mail => false,
         };
-        connected |= known.last_ok_at_ms.is_some() && known.failing_since_ms.is_none();
-        shown_receivers.push(json!({
+        receivers.push(json!({
             "name": known.receiver,
             "to": known.to,
-            "delivered": known.last_ok_at_ms.is_some() && known.failing_since_ms.is_none(),
+            "delivered": known.works(),
             "answer": known.last_answer,
             "at_ms": known.last_at_ms,
             "last_ok_at_ms": known.last_ok_at_ms,
             "failing_since_ms": known.failing_since_ms,
         }));
     }
-    let waiting: Vec<Value> = waiting(context, tenant)
-        .await?
-        .iter()
-        .map(|group| {
-            json!({
-                "receiver": group.receiver,
-                "to": shown(&group.channel),
-                "labels": group.labels,
-                "due_at_ms": group.due_at,
-                "attempts": group.attempts,
-            })
-        })
-        .collect();
-    Ok(json!({ "connected": connected, "receivers": shown_receivers, "waiting": waiting }))
+    let waiting: Vec<Value> = waiting(context, tenant).await?.iter().map(waiting_json).collect();
+    Ok(json!({
+        "connected": connected,
+        "topics": ways.has_topics,
+        "receivers": receivers,
+        "waiting": waiting,
+        "subscribers": subscribers,
+        "subscribers_error": subscribers_error,
+    }))
 }
 
-/// Sends a test notification to every way out of the chosen receiver, or of the one named.
-pub async fn send_test(context: &Context, tenant: &TenantId, receiver: Option<&str>) -> Result<Vec<Delivery>, Fault> {
-    let ports = &context.ports;
-    let Some(mut routing) = routing(ports, tenant).await? else {
-        return Err(Fault::Unprocessable("no routing file is stored: nobody would be told".to_owned()));
-    };
-    if let Some(name) = receiver {
-        name.clone_into(&mut routing.receiver);
-    }
-    if routing.chosen().is_none() {
-        return Err(Fault::NotFound(format!("there is no receiver {:?}", routing.receiver)));
-    }
-    let now = ports.clock.now();
-    let alert = test_alert(now)?;
-    let mut deliveries = Vec::new();
-    for channel in routing.channels() {
-        let mut group = Group::new(&routing.receiver, channel, group_labels(&alert.labels));
-        group.add(&alert, now, 0);
-        let answer = publish(ports, &group, &external(context)).await;
-        note(ports, tenant, &group.receiver, &group.channel, &answer).await?;
-        deliveries.push(answer.unwrap_or_else(|error| Delivery {
-            to: shown(&group.channel),
-            delivered: false,
-            answer: error.what,
-        }));
-    }
-    Ok(deliveries)
-}
-
-fn test_alert(now: Timestamp) -> Result<Alert, Fault> {
-    let labels =
-        series::Labels::from_pairs([("alertname", "DaywatchTest"), ("instance", "daywatch"), ("severity", "page")])
-            .map_err(|e| Fault::Internal(e.to_string()))?;
-    let summary = "This is a test: no alert fires. Whoever reads it would have been told of one.";
-    Ok(Alert {
-        transition_id: hash(&format!("test {now}")),
-        kind: TransitionKind::Firing,
-        labels,
-        annotations: BTreeMap::from([("summary".to_owned(), summary.to_owned())]),
-        active_at: now,
-        starts_at: now,
-        ends_at: None,
-        value: 1.0,
-        bound: "> 0".to_owned(),
-        note: String::new(),
-        generator_url: String::new(),
+fn waiting_json(group: &Group) -> Value {
+    json!({
+        "receiver": group.receiver,
+        "to": shown(&group.channel),
+        "labels": group.labels,
+        "due_at_ms": group.due_at,
+        "attempts": group.attempts,
+        "gave_up": group.due_at.is_none(),
     })
 }
 
 /// A way out fit for logs and pages: no user, no password, no query, no fragment.
-fn shown(channel: &Channel) -> String {
+pub(super) fn shown(channel: &Channel) -> String {
     let url = match channel {
-        Channel::Pager => return "pager".to_owned(),
-        Channel::Mail => return "mail".to_owned(),
+        Channel::Pager => return "the pager topic".to_owned(),
+        Channel::Mail => return "the mail topic".to_owned(),
         Channel::Webhook { url, .. } => url,
     };
     let (scheme, rest) = url.split_once("://").unwrap_or(("", url));

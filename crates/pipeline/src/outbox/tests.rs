@@ -52,8 +52,8 @@ fn changes_of_one_alert_stay_in_their_order() {
 
 #[test]
 fn one_write_takes_an_item_with_all_its_groups() {
-    // Every alert in a group of its own, for each webhook, and the outbox item itself.
-    let writes = OWED_ALERTS_MAX * alerts::routing::WEBHOOKS_MAX + 1;
+    // Every alert in a group of its own, for each way out, and the outbox item itself.
+    let writes = OWED_ALERTS_MAX * WAYS_MAX + 1;
     assert!(writes <= ports::WRITES_AT_ONCE_MAX);
     // A whole step: the state, and all instances of a rule.
     let step = 1 + alerts::state::INSTANCES_MAX.div_ceil(OWED_ALERTS_MAX);
