@@ -9,19 +9,24 @@
 pub mod agent;
 pub mod agent_socket;
 pub mod disk;
+pub mod emulator;
 pub mod page;
 pub mod place;
 pub mod process;
 pub mod programs;
 pub mod receiver;
 pub mod server;
+pub mod simulator;
+pub mod stack;
 pub mod wait;
 
 pub use agent::Agent;
 pub use agent_socket::AgentSocket;
+pub use emulator::{Emulator, Tools};
 pub use page::Page;
 pub use place::Place;
 pub use process::Process;
 pub use receiver::Receiver;
 pub use server::Server;
+pub use stack::Stack;
 pub use wait::{PATIENCE, until, until_in};

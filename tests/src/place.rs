@@ -1,10 +1,11 @@
 //! A Daywatch as its users reach it: an address and keys. Knows nothing of where it runs.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use reqwest::{Method, Url};
 use serde_json::{Value, json};
+
+use crate::disk::Blocks;
 
 /// One Daywatch.
 #[derive(Clone)]
@@ -17,8 +18,8 @@ pub struct Place {
     pub read_key: String,
     /// Configures.
     pub admin_key: String,
-    /// Its data folder, where it runs on this machine.
-    pub data: Option<PathBuf>,
+    /// Its blocks, where they can be looked at without it.
+    pub data: Option<Blocks>,
     http: reqwest::Client,
 }
 

@@ -7,6 +7,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
+use crate::disk::Blocks;
 use crate::place::Place;
 use crate::process::{Process, free_port};
 use crate::{programs, until};
@@ -50,7 +51,7 @@ impl Server {
     pub async fn place(&self, name: &str) -> Place {
         let admin_key = fs::read_to_string(self.data().join("admin.key")).expect("the admin's key");
         let mut place = Place::open(&self.base_url(), &admin_key, name).await;
-        place.data = Some(self.data());
+        place.data = Some(Blocks::Folder(self.data()));
         place
     }
 
