@@ -3,7 +3,8 @@
 # libraries, cargo-lambda. They live outside of the clone, in pinned versions, and are installed
 # again only when infra/requirements.txt or localstack/requirements.txt has changed.
 #
-#   cloud-tools.sh          prints the folder of their programs
+#   cloud-tools.sh          prints the folder of their programs, installed first where they are not
+#   cloud-tools.sh --check  the same without installing; status 1 where they are missing
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/host.sh
@@ -21,6 +22,7 @@ wanted=$(cat infra/requirements.txt localstack/requirements.txt)
 installed() { [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; }
 
 if ! installed; then
+  [ "${1:-}" != --check ] || exit 1
   has python3 || fail "Python is missing: apt-get install python3 python3-venv"
   at_least "$(python3 --version | first_version)" 3.11 || fail "Python 3.11 or newer is needed, this is $(python3 --version)"
   mkdir -p "$(dirname "$venv")"

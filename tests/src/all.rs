@@ -18,6 +18,8 @@
 //! * `power_cuts`: what was not synced is dropped, in one process on a disk in memory; the store of
 //!   blocks fails for a quarter of an hour.
 //! * `scenarios`: `scenarios/*.txt`, samples in, states and notifications out, on a clock that stands.
+//! * `template`: what must hold for `infra/template.yaml`: rights, failure options, encryption, names.
+//!   Broken copies show that each rule refuses.
 //! * `two_agents`: two agents of one name.
 
 #![cfg(test)]
@@ -30,4 +32,5 @@ mod house;
 mod kills;
 mod power_cuts;
 mod scenarios;
+mod template;
 mod two_agents;
