@@ -9,7 +9,7 @@ before(async () => {
 });
 after(() => site?.close());
 
-beforeEach(() => site.mock.set({ down: false, noSocket: false, empty: false, pager: false, tripped: false }));
+beforeEach(() => site.mock.set({ down: false, noSocket: false, empty: false, pager: false, topics: false, tripped: false }));
 
 test("a lost websocket is said, retried, and the gap is filled over HTTP", async () => {
   const { page, close } = await site.visit("/source/web-2");
@@ -107,5 +107,21 @@ test("the cursor stands at one time on all graphs", async () => {
   const shown = async (id) => clock.exec((await texts(page, `[data-panel=${id}] .graph-head`))[0])?.[0];
   await page.waitForFunction(() => /\d\d:\d\d:\d\d/.test(document.querySelector("[data-panel=load] .graph-head").textContent));
   assert.equal(await shown("cpu"), await shown("load"));
+  await close();
+});
+
+test("with topics the page says who has confirmed, and what was given up", async () => {
+  await site.mock.set({ topics: true });
+  const { page, close } = await site.visit("/alerts");
+  const banner = page.getByText("No pager is connected: nobody will be woken");
+  await banner.waitFor();
+  await page.getByText("https://events.pager.example.net/… (https) waits to be confirmed there").waitFor();
+  const states = () => texts(page, "[aria-label=Subscriptions] tbody .badge");
+  assert.deepEqual(await states(), ["waits to be confirmed", "confirmed"]);
+  await page.getByText("gave up").waitFor();
+  await site.mock.set({ pager: true });
+  await page.reload();
+  await page.getByRole("group", { name: "Subscriptions" }).waitFor();
+  assert.deepEqual([await states(), await banner.count()], [["confirmed", "confirmed"], 0]);
   await close();
 });

@@ -82,6 +82,7 @@ export class World {
   constructor() {
     this.firing = true;
     this.pager = false;
+    this.topics = false;
     this.empty = false;
     this.sources = [
       { name: "web-1", seed: 1, busy: 1 },
@@ -160,11 +161,25 @@ export class World {
     return list;
   }
 
+  /** Without topics as `serve`, with topics as on AWS: `pager` then says whether its subscription is confirmed. */
   pagerState(nowMs) {
+    if (!this.topics) {
+      const receivers = [
+        { name: "night-pager", to: "https://pager.example.net/hook", delivered: this.pager, answer: this.pager ? "202 Accepted" : "", at_ms: this.pager ? nowMs - 1_500_000 : 0 },
+      ];
+      return { connected: this.pager, topics: false, receivers, waiting: [], subscribers: [], subscribers_error: null };
+    }
     const receivers = [
-      { name: "night-pager", to: "https://pager.example.net/hook", delivered: this.pager, answer: this.pager ? "202 Accepted" : "", at_ms: this.pager ? nowMs - 1_500_000 : 0 },
+      { name: "pager", to: "the pager topic", delivered: true, answer: "message 7f3c", at_ms: nowMs - 1_500_000 },
+      { name: "mail", to: "the mail topic", delivered: false, answer: "AuthorizationError", at_ms: nowMs - 60_000 },
     ];
-    return { connected: this.pager, receivers };
+    const subscribers = [
+      { destination: "mail", protocol: "email", endpoint: "o…@example.net", confirmed: true },
+      { destination: "pager", protocol: "https", endpoint: "https://events.pager.example.net/…", confirmed: this.pager },
+    ];
+    const attempts = [{ at: nowMs - 60_000, answer: "AuthorizationError", permanent: true }];
+    const waiting = [{ receiver: "mail", to: "the mail topic", labels: { alertname: "DiskFull", instance: "web-1" }, due_at_ms: null, attempts, gave_up: true }];
+    return { connected: this.pager, topics: true, receivers, waiting, subscribers, subscribers_error: null };
   }
 
   listRules() {

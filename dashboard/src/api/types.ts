@@ -78,9 +78,33 @@ export interface Receiver {
   at_ms: number;
 }
 
+/** Somebody who is subscribed to a topic; the address is shortened by the server. */
+export interface Subscriber {
+  destination: "pager" | "mail";
+  protocol: string;
+  endpoint: string;
+  confirmed: boolean;
+}
+
+/** A notification that a receiver has not taken yet. */
+export interface Undelivered {
+  receiver: string;
+  to: string;
+  labels: Labels;
+  due_at_ms: number | null;
+  attempts: { at: number; answer: string; permanent: boolean }[];
+  gave_up: boolean;
+}
+
+/** What is optional is not sent by older servers. */
 export interface Pager {
   connected: boolean;
   receivers: Receiver[];
+  /** Whether there are topics for pager and mail. */
+  topics?: boolean;
+  waiting?: Undelivered[];
+  subscribers?: Subscriber[];
+  subscribers_error?: string | null;
 }
 
 export interface Rule {

@@ -1,6 +1,7 @@
 /** What stands between the reader and the truth: no pager, no connection, failed requests. */
 import { Notice } from "../components/Notice";
 import { formatAgo, formatSpan } from "../format/time";
+import { failing, silence } from "../store/pager";
 import type { State } from "../store/state";
 import { usePage, useKnown, useNow } from "./context";
 
@@ -21,22 +22,26 @@ export function Notices() {
 function PagerNotice() {
   const pager = useKnown((state) => state.pager.value);
   if (pager === null) return null;
-  if (!pager.connected) {
+  const silent = silence(pager);
+  if (silent !== null) {
     return (
       <Notice tone="alarm">
         <strong>No pager is connected: nobody will be woken</strong>
+        {silent.causes.map((cause) => (
+          <div key={cause}>{cause}</div>
+        ))}
         <div class="small">
-          Name a receiver in the Alertmanager file, then try it with <code>daywatch notify test</code>.
+          {silent.todo} <code>{silent.command}</code>.
         </div>
       </Notice>
     );
   }
-  const failed = pager.receivers.filter((receiver) => !receiver.delivered && receiver.at_ms > 0);
+  const failed = failing(pager);
   if (failed.length === 0) return null;
   return (
     <Notice tone="crit">
       {failed.map((one) => (
-        <div key={one.name}>
+        <div key={one.name + one.to}>
           <strong>{one.name}</strong> did not take its last notification: {one.answer || "no answer"}
         </div>
       ))}

@@ -1,12 +1,13 @@
 /** Firing and pending alerts, the rules behind them, and who is told. */
 import { useMemo } from "preact/hooks";
-import type { Receiver, RuleGroup, Rule } from "../api/types";
+import type { Receiver, RuleGroup, Rule, Subscriber, Undelivered } from "../api/types";
 import { Ago } from "../components/Ago";
 import { AlertCard } from "../components/AlertCard";
 import { Icon } from "../components/Icon";
 import { formatSpan } from "../format/time";
-import { useKnown } from "../page/context";
+import { useKnown, useNow } from "../page/context";
 import { alertKey, sortAlerts } from "../store/derive";
+import { about, lastAnswer, sortSubscribers, undelivered } from "../store/pager";
 
 export function AlertsView() {
   const alerts = useKnown((state) => state.alerts.value);
@@ -33,7 +34,9 @@ export function AlertsView() {
           ))}
         </ul>
       )}
+      {pager !== null && <NotDelivered list={undelivered(pager)} />}
       {pager !== null && pager.receivers.length > 0 && <Receivers receivers={pager.receivers} />}
+      {pager !== null && pager.topics && <Subscriptions subscribers={pager.subscribers ?? []} error={pager.subscribers_error ?? null} />}
       {groups !== null && <Rules groups={groups} />}
     </>
   );
@@ -73,6 +76,74 @@ function Receivers({ receivers }: { receivers: Receiver[] }) {
           </tbody>
         </table>
       </div>
+    </section>
+  );
+}
+
+function NotDelivered({ list }: { list: Undelivered[] }) {
+  useNow();
+  if (list.length === 0) return null;
+  return (
+    <section class="section" aria-labelledby="not-delivered">
+      <h2 id="not-delivered">Not delivered</h2>
+      <div class="card padded">
+        {list.map((one) => (
+          <div key={one.receiver + one.to + about(one)}>
+            <span class="badge is-critical">
+              <Icon name="critical" size={13} />
+              {one.gave_up ? "gave up" : `tried ${one.attempts.length}×`}
+            </span>{" "}
+            <strong>{about(one)}</strong> to {one.receiver} (<span class="mono">{one.to}</span>): {lastAnswer(one)}.{" "}
+            <span class="soft">{one.gave_up ? "It is told with the alert's next change." : next(one.due_at_ms)}</span>
+          </div>
+        ))}
+      </div>
+    </section>
+  );
+}
+
+function next(dueAtMs: number | null): string {
+  const waitMs = (dueAtMs ?? 0) - Date.now();
+  return waitMs > 1000 ? `Next try in ${formatSpan(waitMs)}.` : "Tried again now.";
+}
+
+const TOPICS = { pager: "pager: wakes people", mail: "mail: tells people" } as const;
+
+function Subscriptions({ subscribers, error }: { subscribers: Subscriber[]; error: string | null }) {
+  return (
+    <section class="section" aria-labelledby="subscriptions">
+      <h2 id="subscriptions">Subscriptions</h2>
+      {error !== null && <p class="soft">Who is subscribed cannot be read: {error}</p>}
+      {error === null && subscribers.length === 0 && <p class="soft">Nobody is subscribed to the pager or the mail topic.</p>}
+      {subscribers.length > 0 && (
+        <div class="card padded scroll" tabIndex={0} role="group" aria-label="Subscriptions">
+          <table>
+            <thead>
+              <tr>
+                <th scope="col">topic</th>
+                <th scope="col">by</th>
+                <th scope="col">to</th>
+                <th scope="col">state</th>
+              </tr>
+            </thead>
+            <tbody>
+              {sortSubscribers(subscribers).map((one, index) => (
+                <tr key={index}>
+                  <th scope="row">{TOPICS[one.destination]}</th>
+                  <td>{one.protocol}</td>
+                  <td class="mono">{one.endpoint}</td>
+                  <td>
+                    <span class={`badge ${one.confirmed ? "is-ok" : "is-pending"}`}>
+                      <Icon name={one.confirmed ? "ok" : "pending"} size={13} />
+                      {one.confirmed ? "confirmed" : "waits to be confirmed"}
+                    </span>
+                  </td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
     </section>
   );
 }
