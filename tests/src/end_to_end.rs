@@ -11,6 +11,11 @@ mod logs;
 
 use tests::{Place, Server};
 
+/// The main job at any Daywatch.
+pub(crate) async fn main_job(place: &Place) {
+    body::body(place).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn serve_carries_samples_checks_logs_and_pages_from_a_host_to_people() {
     let (mut server, place) = Server::started("end-to-end").await;

@@ -35,20 +35,27 @@ pub struct Found {
 impl Place {
     /// Makes an agent key and a read key named `name` with the admin's key.
     pub async fn open(base_url: &str, admin_key: &str, name: &str) -> Self {
-        // A second installation is refused, and the first one is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder().timeout(std::time::Duration::from_secs(20)).build();
-        let mut place = Self {
-            base_url: base_url.trim_end_matches('/').to_owned(),
-            agent_key: String::new(),
-            read_key: String::new(),
-            admin_key: admin_key.trim().to_owned(),
-            data: None,
-            http: http.expect("an HTTP client"),
-        };
+        let mut place = Self::known(base_url, "");
+        place.admin_key = admin_key.trim().to_owned();
         place.agent_key = place.new_key("agent", name).await;
         place.read_key = place.new_key("read", name).await;
         place
+    }
+
+    /// One of which an agent key is all that is known.
+    #[must_use]
+    pub fn known(base_url: &str, agent_key: &str) -> Self {
+        // A second installation is refused, and the first one is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let http = reqwest::Client::builder().timeout(std::time::Duration::from_secs(20)).build();
+        Self {
+            base_url: base_url.trim_end_matches('/').to_owned(),
+            agent_key: agent_key.to_owned(),
+            read_key: String::new(),
+            admin_key: String::new(),
+            data: None,
+            http: http.expect("an HTTP client"),
+        }
     }
 
     /// Makes a key.

@@ -80,6 +80,14 @@ impl Stack {
         self.outputs.get(name).unwrap_or_else(|| panic!("no output {name} among {:?}", self.outputs))
     }
 
+    /// The name that AWS gave to a resource of the template.
+    #[must_use]
+    pub fn physical(&self, logical: &str) -> String {
+        let mut asked = self.aws(&["cloudformation", "describe-stack-resource", "--stack-name", NAME]);
+        asked.args(["--query", "StackResourceDetail.PhysicalResourceId", "--output", "text"]);
+        said(asked.args(["--logical-resource-id", logical])).trim().to_owned()
+    }
+
     /// Keys for it, named `name`: the admin's by the account's credentials, as its users get it.
     pub async fn place(&self, name: &str) -> Place {
         let admin_key = said(&mut self.daywatch(&["keys", "create", "--kind", "admin", "--name", name]));

@@ -24,7 +24,7 @@ const RETRY: Duration = Duration::from_millis(30);
 
 /// What a sender knows.
 #[derive(Default)]
-pub(super) struct Sent {
+pub(crate) struct Sent {
     samples: AtomicU64,
     sum: AtomicU64,
     acks: AtomicU64,
@@ -43,23 +43,23 @@ impl Sent {
     }
 
     /// No more is to be begun.
-    pub(super) fn stop(&self) {
+    pub(crate) fn stop(&self) {
         self.stop.store(true, Ordering::SeqCst);
     }
 
     /// Pushes or batches that were acknowledged.
-    pub(super) fn acks(&self) -> u64 {
+    pub(crate) fn acks(&self) -> u64 {
         self.acks.load(Ordering::SeqCst)
     }
 
     /// Samples that were acknowledged and the sum of their values, both far below 2^53.
-    pub(super) fn totals(&self) -> (f64, f64) {
+    pub(crate) fn totals(&self) -> (f64, f64) {
         (self.samples.load(Ordering::SeqCst) as f64, self.sum.load(Ordering::SeqCst) as f64)
     }
 }
 
 /// Pushes lines, one body after the other, until it is stopped; the last one is acknowledged too.
-pub(super) async fn push_lines(place: Place, sent: Arc<Sent>) {
+pub(crate) async fn push_lines(place: Place, sent: Arc<Sent>) {
     let mut value = 0;
     let mut at = now_ms();
     while !sent.stops() {
@@ -83,7 +83,7 @@ pub(super) async fn push_lines(place: Place, sent: Arc<Sent>) {
 }
 
 /// Sends batches as an agent named `source`, until it is stopped and all are acknowledged.
-pub(super) async fn send_batches(place: Place, source: String, sent: Arc<Sent>) {
+pub(crate) async fn send_batches(place: Place, source: String, sent: Arc<Sent>) {
     let epoch = Epoch(now_ms().unsigned_abs());
     let mut maker = Maker { source, epoch, seq: 0, at: now_ms(), value: 0 };
     let mut waiting: BTreeMap<u64, Made> = BTreeMap::new();

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use tests::place::Ledger;
 use tests::wait::rounds;
-use tests::{Place, Server, until};
+use tests::{Server, until};
 
 use super::load::{Sent, push_lines, send_batches};
-use super::{life, pause};
+use super::{all_there_once, life, pause};
 
 /// Kills where no soak is asked for.
 const KILLS: u64 = 10;
@@ -46,17 +46,4 @@ async fn everything_acknowledged_is_there_once_after_kills_of_serve() {
     let (samples, _) = pushes.totals();
     assert!(ledger.stored as f64 >= samples && ledger.balances(), "{samples}: {ledger:?}");
     server.stop().await;
-}
-
-/// Waits until the store has what the sender knows; more than that is wrong at once.
-async fn all_there_once(place: &Place, selector: &str, sent: &Sent) {
-    let (samples, sum) = sent.totals();
-    until(&format!("{samples} samples of {selector} are there"), async || {
-        let count = place.number(&format!("sum(count_over_time({selector}[6h]))")).await?;
-        assert!(count <= samples, "{selector}: {count} samples are there, {samples} were acknowledged");
-        ((count - samples).abs() < 0.5).then_some(())
-    })
-    .await;
-    let read = place.number(&format!("sum(sum_over_time({selector}[6h]))")).await;
-    assert_eq!(read, Some(sum), "the values of {selector} are the ones that were sent");
 }

@@ -1,0 +1,35 @@
+//! The deployed stack: `infra/template.yaml` with the six functions on an emulator of AWS, by the
+//! real agent, the real `daywatch` and AWS's own tools.
+//!
+//! Each test has an emulator of its own. They run where `scripts/cloud-test.sh` has packed the
+//! functions (the stage "cloud" of `make test`), else they say that they are skipped. What the
+//! emulator gets wrong is not proved here: see `simulator` and `gateway`.
+
+mod bad_input;
+mod operations;
+mod restarts;
+
+use tests::{Stack, Tools, until};
+
+use crate::end_to_end::main_job;
+use crate::pagerduty::PagerDuty;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deployed_stack_does_the_main_job_and_wakes_people_once() {
+    let Some(tools) = Tools::ready() else { return };
+    let duty = PagerDuty::start().await;
+    let mut stack = Stack::deployed(&tools, &[("PagerUrl", &duty.url)]).await;
+    until("the pager has confirmed its subscription", async || duty.confirmed().pop()).await;
+    let place = stack.place("end-to-end").await;
+    main_job(&place).await;
+    // The webhook of the main job was told once of each; so was the pager's topic.
+    let incidents = until("the pager's incident is over", async || {
+        let incidents = duty.incidents();
+        incidents.iter().any(|incident| !incident.open).then_some(incidents)
+    })
+    .await;
+    let told: Vec<_> = incidents.iter().map(|incident| (incident.triggers, incident.open)).collect();
+    assert_eq!(told, [(1, false)], "{incidents:?}");
+    assert_eq!(duty.dropped(), [""; 0]);
+    stack.emulator.stop().await;
+}
