@@ -4,19 +4,24 @@
 #   make up                   Daywatch and an agent on this host
 #                             LISTEN=127.0.0.1:9595  DATA=daywatch-data  WEBHOOK=https://…
 #   make trip                 the demo alert, from the value to the delivery, with times
+#   make cloud-local          the same on an emulator of AWS on this host; `make cloud-local-down` stops it
+#                             PORT=4566  EMULATOR=ministack  PAGER_URL=…
+#   make deploy               into your AWS account: STACK=daywatch  REGION=eu-central-1
+#                             PAGER_URL=https://…  MAIL=…; `make destroy` removes it
+#   make agent-install-line   the line that installs an agent on a host: STACK=daywatch
 #   make test                 every test; `make lint` is what the compiler and clippy say
 #
 # A variable may stand on the command line or in the environment.
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help doctor up trip page build test lint soak bench deps-test
+.PHONY: help doctor up trip cloud-local cloud-local-down deploy destroy agent-install-line page build test lint soak bench deps-test
 
 DATA ?= daywatch-data
 export DATA LISTEN WEBHOOK
 
 help:
-	@sed -n 's/^# \{0,1\}//p;/^$$/q' Makefile
+	@sed -n '/^$$/q;s/^# \{0,1\}//p' Makefile
 
 doctor:
 	@scripts/doctor.sh
@@ -26,6 +31,10 @@ up:
 
 trip:
 	@scripts/trip.sh
+
+# Variables of these stand at the head of each script.
+cloud-local cloud-local-down deploy destroy agent-install-line:
+	@scripts/$@.sh
 
 # The page alone, into dashboard/dist; the server packs it into its binary.
 page:

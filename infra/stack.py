@@ -3,6 +3,7 @@
     stack.py deploy  NAME --zips DIR [--parameter KEY=VALUE]…
     stack.py outputs NAME                 KEY=VALUE lines
     stack.py upload  NAME FILE…           into the stack's bucket of downloads
+    stack.py whoami                       whose account, which region; a sentence if neither is known
     stack.py destroy NAME [--keep-data]
     stack.py left    NAME                 what of it still costs money
 
@@ -333,6 +334,16 @@ def left(name, stack_id=None):
         print(f"Nothing of {name} is left that costs money; its topics' key is removed by AWS within 7 days and costs nothing until then.")
 
 
+def whoami():
+    region = boto3.session.Session().region_name
+    if not region:
+        raise botocore.exceptions.NoRegionError()
+    if region not in boto3.session.Session().get_available_regions("kinesis") and not emulator():
+        raise Refused(f"{region} is no region of AWS that has Kinesis; REGION=eu-central-1, for example")
+    who = client("sts").get_caller_identity()
+    print(f"account {who['Account']}, {who['Arn'].rpartition(':')[2]}, region {region}")
+
+
 # --- the command line ----------------------------------------------------------------------------
 
 
@@ -352,7 +363,10 @@ def upload(name, files):
         raise Refused(f"There is no stack {name}")
     bucket = next(each["OutputValue"] for each in stack["Outputs"] if each["OutputKey"] == "DownloadsBucket")
     for path in files:
-        client("s3").upload_file(str(path), bucket, path.name)
+        if not path.is_file():
+            raise Refused(f"{path} is no file")
+        # Where functions/query/src/install.rs looks.
+        client("s3").upload_file(str(path), bucket, f"downloads/{path.name}")
         say(f"  {path.name}")
 
 
@@ -366,6 +380,7 @@ def parameter(text):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("whoami")
     for command in ("deploy", "outputs", "upload", "destroy", "left"):
         commands.add_parser(command).add_argument("name")
     commands.choices["deploy"].add_argument("--zips", type=pathlib.Path, required=True)
@@ -375,6 +390,8 @@ def main():
     given = parser.parse_args()
     try:
         match given.command:
+            case "whoami":
+                whoami()
             case "deploy":
                 deploy(given.name, given.zips, dict(given.parameter))
             case "outputs":
@@ -392,6 +409,8 @@ def main():
     except (botocore.exceptions.NoCredentialsError, botocore.exceptions.PartialCredentialsError) as error:
         sys.exit(f"No usable AWS credentials: {error}. Try `aws sts get-caller-identity`; `aws configure` or AWS_PROFILE sets them")
     except botocore.exceptions.ClientError as error:
+        if code_of(error) in ("InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch", "ExpiredToken", "ExpiredTokenException"):
+            sys.exit(f"AWS does not know these credentials ({code_of(error)}): sign in again, or choose others with AWS_PROFILE")
         sys.exit(f"AWS refuses: {error}")
     except botocore.exceptions.BotoCoreError as error:
         sys.exit(f"AWS cannot be reached: {error}")

@@ -41,7 +41,7 @@ stop agent daywatch-agent
 stop emulator localstack/emulator.py
 if [ "${EMULATOR:-}" = localstack ]; then docker compose --file localstack/compose.yaml down; fi
 if [ "${WIPE:-}" = yes ]; then
-  rm -rf -- "$data/emulator" "$data/agent" "$data/log" "$data"/*.key "$data/agent.toml" "$data/address" "$data/stack"
+  rm -rf -- "$data/emulator" "$data/agent" "$data/log" "$data/config" "$data"/*.key "$data/agent.toml" "$data/address" "$data/stack"
   rmdir -- "$data" 2>/dev/null || echo "Kept $data: there is more in it than ours"
   echo "Removed what it kept"
 else

@@ -33,6 +33,8 @@ mkdir -p "$data/log"
 data=$(cd "$data" && pwd)
 chmod 700 "$data"
 
+admin_file() { printf '%s' "$data/config/daywatch/stacks/$AWS_REGION-$STACK.key"; }
+
 # alive FILE PROGRAM: whether the process whose number is in FILE runs, and is PROGRAM: numbers are
 # given again.
 alive() { [ -s "$1" ] && grep -qz -- "$2" "/proc/$(cat "$1")/cmdline" 2>/dev/null; }
@@ -98,7 +100,7 @@ if [ -z "${ZIPS:-}" ]; then
   if [ "$PROFILE" = dev ]; then scripts/lambdas.sh --profile dev; else scripts/lambdas.sh --arch "$arch"; fi
 fi
 operator=${DAYWATCH_BIN:-$(target_folder)/debug/daywatch} agent=${DAYWATCH_AGENT_BIN:-$(target_folder)/debug/daywatch-agent}
-if [ -z "${DAYWATCH_BIN:-}" ] || [ -z "${DAYWATCH_AGENT_BIN:-}" ]; then cargo build --locked -p daywatch -p daywatch-agent; fi
+if [ -z "${DAYWATCH_BIN:-}" ] || [ -z "${DAYWATCH_AGENT_BIN:-}" ]; then cargo build --locked -p daywatch -p daywatch-agent --features daywatch/aws; fi
 built_ms=$(now_ms)
 
 case $EMULATOR in
@@ -118,11 +120,12 @@ stack deploy "$STACK" --zips "$zips" "${parameters[@]/#/--parameter=}"
 read_outputs || fail "The stack is not there"
 deployed_ms=$(now_ms)
 
-admin_key "$data/admin.key"
+# This stack's admin key belongs to the emulator's folder, not to the user's account.
+export XDG_CONFIG_HOME=$data/config
 wait_for_answer
 for kind in agent read; do
   # Those of an emulator whose state was removed are not known any more.
-  [ "$data/$kind.key" -nt "$data/admin.key" ] || new_key "$kind" "$data/$kind.key" "cloud-local-$kind"
+  if ! [ "$data/$kind.key" -nt "$(admin_file)" ]; then new_key "$kind" "cloud-local-$kind" "$data/$kind.key"; fi
 done
 
 if [ ! -e "$data/agent.toml" ]; then
@@ -169,7 +172,7 @@ echo "Daywatch is up on $EMULATOR: $(seconds $((built_ms - started_ms))) s to bu
   printf 'But no sample of this host came within %d s; the last answer: %s. The end of %s:\n%s\n' \
     $((FIRST_SAMPLE_MS / 1000)) "${answer:-nothing}" "$data/log/agent.log" "$(tail -n 10 "$data/log/agent.log")"
 echo
-echo "  page         $(login_link "$data/read.key")"
+echo "  page         $(login_link "$(cat "$data/read.key")")"
 echo "  API          ${out[ApiUrl]}"
 echo "  websocket    ${out[WebsocketUrl]}"
 echo "  pager topic  ${out[PagerTopicArn]}"

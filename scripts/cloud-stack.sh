@@ -38,50 +38,52 @@ read_outputs() {
   [ -n "${out[ApiUrl]:-}" ] || fail "$STACK has no output ApiUrl; is it a stack of Daywatch?"
 }
 
-# Where this user's keys of a stack lie. Keys are secrets: nobody else may read them.
-key_folder() {
-  printf '%s/daywatch/stacks/%s-%s' "${XDG_CONFIG_HOME:-$HOME/.config}" "$STACK" "${AWS_REGION:-default}"
-}
-
 # The operator's binary, with AWS in it. DAYWATCH_BIN names one that is built already.
 build_operator() {
   operator=${DAYWATCH_BIN:-$(target_folder)/$UP_PROFILE/daywatch}
-  [ -n "${DAYWATCH_BIN:-}" ] || cargo build --locked --profile "$UP_PROFILE" -p daywatch >&2
+  [ -n "${DAYWATCH_BIN:-}" ] || cargo build --locked --profile "$UP_PROFILE" -p daywatch --features daywatch/aws >&2
   [ -x "$operator" ] || fail "$operator is no program"
 }
 
-# admin_key FILE: the first admin key is written into the stack's table with the caller's AWS
-# credentials; whoever may do that owns the stack anyway. Kept for the next time, unless the stack
-# does not know it any more.
-admin_file=''
-admin_key() {
-  admin_file=$1
-  if [ -s "$1" ] && "$operator" keys list --url "${out[ApiUrl]}" --key-file "$1" >/dev/null 2>&1; then return 0; fi
-  save_key "$1" --stack "$STACK" --kind admin --name "$(id -un)@$(uname -n)"
-}
+# ask COMMAND…: the operator's binary, to the stack. It makes the first admin key of a stack with the
+# caller's AWS credentials, and keeps it below $XDG_CONFIG_HOME/daywatch/stacks: whoever may write
+# the stack's table owns it anyway.
+ask() { "$operator" "$@" --stack "$STACK"; }
 
-# new_key KIND FILE NAME: by the admin key, over HTTP.
-new_key() { save_key "$2" --url "${out[ApiUrl]}" --key-file "$admin_file" --kind "$1" --name "$3"; }
-
-save_key() {
-  local file=$1 text
-  shift
-  text=$("$operator" keys create "$@") || fail "No key could be made for $STACK"
-  mkdir -p "$(dirname "$file")"
-  (umask 077 && printf '%s\n' "$text" >"$file.new" && mv "$file.new" "$file")
+# new_key KIND NAME [FILE]: made by the admin key; into a file that only its owner reads.
+new_key() {
+  local text
+  text=$(ask keys create --kind "$1" --name "$2") || fail "No key could be made for $STACK"
+  if [ -n "${3:-}" ]; then
+    mkdir -p "$(dirname "$3")"
+    (umask 077 && printf '%s\n' "$text" >"$3.new" && mv "$3.new" "$3")
+  else
+    printf '%s\n' "$text"
+  fi
 }
 
 # Everything between the HTTP API and the table answers, or this fails: a stack that CloudFormation
 # calls complete may still refuse its first requests for a while.
 readonly ANSWERS_MS=120000
 wait_for_answer() {
-  local deadline answer
+  local deadline answer renewed=false
   deadline=$(($(now_ms) + ANSWERS_MS))
-  until answer=$("$operator" keys list --url "${out[ApiUrl]}" --key-file "$admin_file" 2>&1); do
+  until answer=$(ask keys list 2>&1); do
+    # The key of an earlier stack of this name.
+    if ! $renewed && [[ $answer == *key* ]]; then
+      renewed=true
+      "$operator" stack new-key "$STACK" >/dev/null || true
+      continue
+    fi
     [ "$(now_ms)" -lt "$deadline" ] || fail "$STACK is deployed, but does not work: ${out[ApiUrl]} answers: $answer
 Look at the functions' logs in CloudWatch; \`make destroy STACK=$STACK\` removes it."
     sleep 0.5
   done
 }
 
-login_link() { printf '%s/#key=%s' "${out[ApiUrl]}" "$(cat "$1")"; }
+login_link() { printf '%s/#key=%s' "${out[ApiUrl]}" "$1"; }
+
+# The line that installs an agent: its key in the environment, so that it is in no process list.
+install_line() {
+  printf 'curl -fsS %s/install.sh | sudo DAYWATCH_KEY=%s sh -s -- --url %s\n' "${out[ApiUrl]}" "$1" "${out[ApiUrl]}"
+}
