@@ -164,6 +164,7 @@ impl Shell<'_> {
             .env("ZIPS", &self.tools.zips)
             .env("XDG_CONFIG_HOME", self.folder.join("config"))
             .env("YES", NAME)
+            .env("EMULATOR_ADDRESS", self.emulator.address())
             .envs(self.yours.iter().copied());
         let output = outcome(&mut command);
         let (said, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
