@@ -15,6 +15,8 @@
 //!   of somebody's machine.
 //! * `kills`: kill -9 of `serve` under load and of the agent while it buffers; the server away for a
 //!   while. Counted by queries against the senders' own ledgers.
+//! * `pagerduty`: alerts through a double of SNS to a double of PagerDuty's endpoint, which drops what
+//!   breaks its rule, as the real one does; the end-to-end tests may subscribe it to any SNS.
 //! * `power_cuts`: what was not synced is dropped, in one process on a disk in memory; the store of
 //!   blocks fails for a quarter of an hour.
 //! * `scenarios`: `scenarios/*.txt`, samples in, states and notifications out, on a clock that stands.
@@ -30,6 +32,7 @@ mod end_to_end;
 mod hostile_plugins;
 mod house;
 mod kills;
+mod pagerduty;
 mod power_cuts;
 mod scenarios;
 mod template;

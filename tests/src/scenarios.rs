@@ -6,6 +6,7 @@
 //! ```text
 //! rules:                                   a rule file, indented
 //! routing:                                 a routing file, indented
+//! topics                                   there are topics for pager and mail; no routing file unless given
 //! series up{instance="a"} every 10s: 1x6 0 _ 1    from 10s on; `_` is no sample, `1x6` six of them
 //! check web-1 disk at 15s: 2 DISK CRITICAL        a check's run and what it printed
 //! soft web-1 disk at 15s: 2 DISK CRITICAL         one that is to be tried again before it counts
@@ -18,14 +19,16 @@
 //! remove rules at 90s                      the rule file is deleted
 //! at 70s                                   the clock moves to there
 //! active: firing Down a, pending Slow b    what must be active now; `nothing`
-//! sent: ALARM: Down a, OK: Down b          what was sent since the last such line; `nothing`
+//! sent: ALARM: Down a, pager OK: Down b    what was sent since the last such line, to a webhook or
+//!                                          a topic; `nothing`
 //! ```
 
 mod text;
 mod world;
 
-use text::{Line, Scenario};
-use world::World;
+use text::Line;
+pub(crate) use text::Scenario;
+pub(crate) use world::World;
 
 async fn run(name: &str, text: &str) -> Result<(), String> {
     let scenario = Scenario::parse(text).map_err(|wrong| format!("{name}:{wrong}"))?;

@@ -4,9 +4,11 @@ use pipeline::{Labels, alerts, promql};
 
 /// A scenario.
 #[derive(Debug, Default)]
-pub(super) struct Scenario {
+pub(crate) struct Scenario {
     pub(super) rules: String,
     pub(super) routing: String,
+    /// There are topics for pager and mail.
+    pub(super) topics: bool,
     pub(super) samples: Vec<(i64, Labels, f64)>,
     pub(super) checks: Vec<Check>,
     pub(super) spans: Vec<(Span, i64, i64)>,
@@ -43,7 +45,7 @@ pub(super) enum Line {
 }
 
 impl Scenario {
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let mut scenario = Self::default();
         let mut block: Option<fn(&mut Self) -> &mut String> = None;
         for (index, line) in text.lines().enumerate() {
@@ -65,7 +67,9 @@ impl Scenario {
     }
 
     fn line(&mut self, number: usize, line: &str) -> Option<()> {
-        if let Some(rest) = line.strip_prefix("at ") {
+        if line == "topics" {
+            self.topics = true;
+        } else if let Some(rest) = line.strip_prefix("at ") {
             self.lines.push((number, Line::At(seconds(rest)?)));
         } else if let Some(rest) = line.strip_prefix("active: ") {
             self.lines.push((number, Line::Active(rest.to_owned())));

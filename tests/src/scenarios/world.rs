@@ -8,7 +8,7 @@ use pipeline::documents::{self, Kind};
 use pipeline::keys::{self, KeyKind};
 use pipeline::wire::{Batch, CheckResult, CheckState, Counters, SeriesColumn, StreamEnvelope, StreamKind};
 use pipeline::{Context, DAY_MS, Delivered, Labels, Sample, Settings, SourceName, TenantId, Timestamp, evaluate};
-use ports::{PortError, StreamRecord};
+use ports::{Destination, Message, PortError, StreamRecord, Topic};
 use series::{Epoch, Lane};
 
 use super::text::{Check, Scenario, Span};
@@ -21,7 +21,7 @@ const RECORDS_MAX: usize = 10_000;
 const FLAKY: FaultRates =
     FaultRates { transient: 100, ambiguous: 50, refused_record: 0, unprocessed: 50, gone: 0, throttled: 0 };
 
-pub(super) struct World {
+pub(crate) struct World {
     context: Context,
     embedded: Embedded,
     clock: Arc<ManualClock>,
@@ -34,12 +34,22 @@ pub(super) struct World {
 
 impl World {
     pub(super) async fn new(scenario: &Scenario) -> Self {
+        Self::start(scenario, None).await
+    }
+
+    /// With topics of the caller's; what is sent is seen there.
+    pub(crate) async fn with_topic(scenario: &Scenario, topic: Arc<dyn Topic>) -> Self {
+        Self::start(scenario, Some(topic)).await
+    }
+
+    async fn start(scenario: &Scenario, other_topic: Option<Arc<dyn Topic>>) -> Self {
         let Memory { embedded, clock, topic, .. } = Embedded::memory(7).unwrap();
+        topic.set_has_topics(scenario.topics);
         let (blobs, receiver, table) = (Faults::none(), Faults::none(), Faults::none());
         let mut ports = embedded.ports();
         ports.blobs = Arc::new(Faulty::new(ports.blobs, blobs.clone()));
         ports.table = Arc::new(Faulty::new(ports.table, table.clone()));
-        ports.topic = Arc::new(Faulty::new(ports.topic, receiver.clone()));
+        ports.topic = Arc::new(Faulty::new(other_topic.unwrap_or(ports.topic), receiver.clone()));
         let settings = Settings {
             raw_retention_ms: 30 * DAY_MS,
             external_url: "http://daywatch.invalid".to_owned(),
@@ -52,14 +62,16 @@ impl World {
         let mut files = vec![(Kind::Rules, "rules".to_owned(), scenario.rules.clone())];
         let routing = "route: {receiver: hook, group_wait: 0s}\nreceivers: [{name: hook, webhook_configs: [{url: 'http://hook.invalid/'}]}]";
         let routing = if scenario.routing.is_empty() { routing } else { &scenario.routing };
-        files.push((Kind::Alertmanager, "default".to_owned(), routing.to_owned()));
+        if !(scenario.topics && scenario.routing.is_empty()) {
+            files.push((Kind::Alertmanager, "default".to_owned(), routing.to_owned()));
+        }
         documents::put_all(&context.ports, &tenant, &files).await.unwrap();
         Self { context, embedded, clock, topic, blobs, receiver, table, start }
     }
 
     /// One second: what is due comes in, then each function is called for what is new to it. One
     /// that fails is called again in the next second, with the same.
-    pub(super) async fn second(&self, scenario: &Scenario, second: i64) {
+    pub(crate) async fn second(&self, scenario: &Scenario, second: i64) {
         let now = self.start.plus_ms(second * 1_000);
         self.clock.set(now);
         self.blobs.set_down(scenario.during(Span::BlobsFail, second));
@@ -192,9 +204,14 @@ impl World {
         listed(shown.collect())
     }
 
-    /// The subjects of what was sent since the last call.
+    /// The subjects of what was sent since the last call, a topic's name before what it got.
     pub(super) fn sent(&self) -> String {
-        listed(self.topic.take_published().into_iter().map(|message| message.subject).collect())
+        let shown = |message: Message| match message.destination {
+            Destination::Pager => format!("pager {}", message.subject),
+            Destination::Mail => format!("mail {}", message.subject),
+            Destination::Webhook { .. } => message.subject,
+        };
+        listed(self.topic.take_published().into_iter().map(shown).collect())
     }
 }
 
