@@ -12,7 +12,7 @@ use axum::extract::{ConnectInfo, FromRequestParts, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response as HttpResponse};
 use axum::routing::{any, get};
-use pipeline::http::BODY_BYTES_MAX;
+use pipeline::http::{BODY_BYTES_MAX, RawRequest, form};
 use pipeline::{Fault, Request, Response};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -65,33 +65,13 @@ async fn neutral(request: axum::extract::Request) -> Result<Request, Fault> {
         limit: "body_bytes_max",
     })?;
     let headers = text_headers(&parts.headers);
-    let mut parameters = form(parts.uri.query().unwrap_or(""));
-    let is_form = headers
-        .iter()
-        .any(|(name, value)| name == "content-type" && value.starts_with("application/x-www-form-urlencoded"));
-    if is_form {
-        let text = std::str::from_utf8(&body).map_err(|_| Fault::bad("the form body is not UTF-8"))?;
-        parameters.extend(form(text));
-    }
-    let path = percent_decoded(parts.uri.path())?;
-    Ok(Request { method: parts.method.as_str().to_owned(), path, parameters, headers, body })
+    let (path, query) = (parts.uri.path(), parts.uri.query().unwrap_or(""));
+    RawRequest { method: parts.method.as_str(), path, query, headers, body }.decode()
 }
 
 fn text_headers(headers: &HeaderMap) -> Vec<(String, String)> {
     let text = |value: &axum::http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect()
-}
-
-/// `application/x-www-form-urlencoded`.
-fn form(text: &str) -> Vec<(String, String)> {
-    form_urlencoded::parse(text.as_bytes()).into_owned().collect()
-}
-
-fn percent_decoded(text: &str) -> Result<String, Fault> {
-    percent_encoding::percent_decode_str(text)
-        .decode_utf8()
-        .map(std::borrow::Cow::into_owned)
-        .map_err(|_| Fault::bad("the path is not UTF-8"))
 }
 
 fn http(response: Response) -> HttpResponse {
@@ -132,23 +112,5 @@ async fn websocket(
             tracing::warn!(peer = %peer, status = fault.status(), "websocket refused: {fault}");
             http(Response::of(&fault))
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn paths_are_decoded_once() {
-        assert_eq!(percent_decoded("/api/v1/label/a%2eb/values").unwrap(), "/api/v1/label/a.b/values");
-        assert_eq!(percent_decoded("/a+b").unwrap(), "/a+b");
-        assert!(percent_decoded("/%ff").is_err());
-    }
-
-    #[test]
-    fn forms_keep_the_order_and_repeated_names() {
-        let expected = [("match[]", "up"), ("match[]", "a b"), ("x", "")];
-        assert_eq!(form("match[]=up&match%5B%5D=a+b&x"), expected.map(|(n, v)| (n.to_owned(), v.to_owned())));
     }
 }

@@ -55,6 +55,52 @@ impl Request {
     }
 }
 
+/// A request as a gateway has it, before anything is decoded.
+#[derive(Debug, Clone, Default)]
+pub struct RawRequest<'a> {
+    /// `GET`, `POST`, ….
+    pub method: &'a str,
+    /// The path as it was sent, without the query.
+    pub path: &'a str,
+    /// What follows the `?`, as it was sent.
+    pub query: &'a str,
+    /// Headers, names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Bytes,
+}
+
+impl RawRequest<'_> {
+    /// Decodes the path once, and takes the parameters of the query and of a form body. A body of
+    /// more than [`BODY_BYTES_MAX`] is refused.
+    pub fn decode(self) -> Result<Request, Fault> {
+        let Self { method, path, query, headers, body } = self;
+        if body.len() > BODY_BYTES_MAX {
+            return Err(Fault::TooLarge { bytes: body.len(), max: BODY_BYTES_MAX, limit: "body_bytes_max" });
+        }
+        let mut parameters = form(query);
+        let is_form = |(name, value): &(String, String)| {
+            name == "content-type" && value.starts_with("application/x-www-form-urlencoded")
+        };
+        if headers.iter().any(is_form) {
+            let text = std::str::from_utf8(&body).map_err(|_| Fault::bad("the form body is not UTF-8"))?;
+            parameters.extend(form(text));
+        }
+        Ok(Request { method: method.to_owned(), path: percent_decoded(path)?, parameters, headers, body })
+    }
+}
+
+/// `application/x-www-form-urlencoded`: names and values in order, repeated names kept.
+#[must_use]
+pub fn form(text: &str) -> Vec<(String, String)> {
+    form_urlencoded::parse(text.as_bytes()).into_owned().collect()
+}
+
+fn percent_decoded(text: &str) -> Result<String, Fault> {
+    let decoded = percent_encoding::percent_decode_str(text).decode_utf8();
+    decoded.map(std::borrow::Cow::into_owned).map_err(|_| Fault::bad("the path is not UTF-8"))
+}
+
 /// A response.
 #[derive(Debug, Clone)]
 pub struct Response {
@@ -127,4 +173,48 @@ struct Failure {
     status: &'static str,
     error_type: &'static str,
     error: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_decoded_once() {
+        assert_eq!(percent_decoded("/api/v1/label/a%2eb/values").unwrap(), "/api/v1/label/a.b/values");
+        assert_eq!(percent_decoded("/a+b").unwrap(), "/a+b");
+        assert!(percent_decoded("/%ff").is_err());
+    }
+
+    #[test]
+    fn forms_keep_the_order_and_repeated_names() {
+        let expected = [("match[]", "up"), ("match[]", "a b"), ("x", "")];
+        assert_eq!(form("match[]=up&match%5B%5D=a+b&x"), expected.map(|(n, v)| (n.to_owned(), v.to_owned())));
+    }
+
+    #[test]
+    fn a_form_body_gives_parameters_and_other_bodies_none() {
+        let request = |content_type: &str, body: &'static [u8]| RawRequest {
+            method: "POST",
+            path: "/api/v1/query",
+            query: "time=1",
+            headers: vec![("content-type".to_owned(), content_type.to_owned())],
+            body: Bytes::from_static(body),
+        };
+        let form = request("application/x-www-form-urlencoded; charset=utf-8", b"query=up&time=2").decode().unwrap();
+        assert_eq!(form.required("query").unwrap(), "up");
+        assert_eq!(form.all("time").collect::<Vec<_>>(), ["1", "2"]);
+        assert_eq!(request("text/plain", b"query=up").decode().unwrap().parameter("query"), None);
+        let refused = request("application/x-www-form-urlencoded", b"query=\xff").decode();
+        assert_eq!(refused.unwrap_err().to_string(), "the form body is not UTF-8");
+    }
+
+    #[test]
+    fn a_body_at_the_limit_and_one_past_it() {
+        let of = |bytes: usize| RawRequest { body: vec![b'x'; bytes].into(), ..RawRequest::default() }.decode();
+        assert_eq!(of(BODY_BYTES_MAX).unwrap().body.len(), BODY_BYTES_MAX);
+        let refused = of(BODY_BYTES_MAX + 1).unwrap_err();
+        assert_eq!(refused.status(), 413);
+        assert!(refused.to_string().contains("body_bytes_max"), "{refused}");
+    }
 }

@@ -13,3 +13,6 @@ pub async fn handle(context: &Context, records: &[Delivered]) -> Result<(), Faul
 pub async fn schedule(context: &Context) -> Result<(), Fault> {
     aggregate::compact(context).await
 }
+
+#[cfg(feature = "event")]
+pub mod event;

@@ -7,3 +7,6 @@ use pipeline::{Context, Delivered, Fault};
 pub async fn handle(context: &Context, broadcaster: &mut Broadcaster, records: &[Delivered]) -> Result<(), Fault> {
     broadcaster.deliver(context, records).await
 }
+
+#[cfg(feature = "event")]
+pub mod event;

@@ -27,3 +27,6 @@ pub async fn tick(context: &Context) -> Result<(), Fault> {
 pub async fn pulse(context: &Context) -> Result<(), Fault> {
     progress::pulse(&context.ports).await
 }
+
+#[cfg(feature = "event")]
+pub mod event;

@@ -43,13 +43,19 @@ async fn answer(context: &Context, request: &Request) -> Result<Response, Fault>
     ))
 }
 
-/// A frame whose action is `batch`.
+/// A frame whose action is `batch` or `heartbeat`.
 pub async fn message(context: &Context, connection: &Connection, frame: &AgentFrame) -> Result<(), Fault> {
     match frame {
         AgentFrame::Batch { payload, epoch, seq } => ingest::batch(context, connection, payload, epoch.zip(*seq)).await,
-        _ => Err(Fault::bad("this is no batch")),
+        AgentFrame::Heartbeat { epoch, counters } => {
+            ingest::heartbeat(&context.ports, connection, *epoch, counters).await
+        }
+        _ => Err(Fault::bad("this is neither a batch nor a heartbeat")),
     }
 }
+
+#[cfg(feature = "event")]
+pub mod event;
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,8 @@
 //! `query`: everything that is read over HTTP, and the configuration that is written over it.
 
 mod admin;
+#[cfg(feature = "event")]
+pub mod event;
 mod house;
 mod install;
 mod page;

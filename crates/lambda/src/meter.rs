@@ -1,0 +1,189 @@
+//! What a function did, counted at its ports.
+//!
+//! The pipeline knows nothing of metrics: whatever is worth counting passes a port, and these
+//! wrappers count it there, by the `metrics` facade. Without a recorder (simulators, tests) nothing
+//! is kept. Names are the ones in CloudWatch; a metric that was not touched is not sent.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use metrics::{counter, histogram};
+use pipeline::wire::{Batch, StreamEnvelope};
+use ports::{
+    Accepted, Blobs, ConnectionId, Delivered, Delivery, GotMany, Item, Key, Message, Page, Partition, PortError, Ports,
+    Push, Pushed, Stream, StreamRecord, Subscriber, Table, Timestamp, Topic, Write, Written, WrittenAll,
+};
+
+/// The ports, with counting.
+#[must_use]
+pub fn metered(ports: Ports) -> Ports {
+    Ports {
+        stream: Arc::new(MeteredStream(ports.stream)),
+        table: Arc::new(MeteredTable(ports.table)),
+        blobs: Arc::new(MeteredBlobs(ports.blobs)),
+        topic: Arc::new(MeteredTopic(ports.topic)),
+        push: Arc::new(MeteredPush(ports.push)),
+        ..ports
+    }
+}
+
+/// A batch has come: how many records, and how old the oldest is.
+pub fn batch(records: &[Delivered], now: Timestamp) {
+    counter!("Records").increment(records.len() as u64);
+    if let Some(oldest) = records.iter().map(|record| record.arrived_at).min() {
+        let age = now.ms().saturating_sub(oldest.ms()).max(0);
+        histogram!("IteratorAgeMs").record(f64::from(u32::try_from(age).unwrap_or(u32::MAX)));
+    }
+}
+
+/// Something was not done, and either comes again or is lossy by design.
+pub fn failed(function: &'static str, why: &dyn std::fmt::Display) {
+    counter!("Failed").increment(1);
+    tracing::error!(function, "{why}");
+}
+
+struct MeteredStream(Arc<dyn Stream>);
+
+#[async_trait]
+impl Stream for MeteredStream {
+    async fn put(&self, records: Vec<StreamRecord>) -> Result<Vec<Accepted>, PortError> {
+        let bytes: Vec<Bytes> = records.iter().map(|record| record.data.clone()).collect();
+        let answers = self.0.put(records).await?;
+        for (data, answer) in bytes.into_iter().zip(&answers) {
+            match answer {
+                Ok(()) => samples(data),
+                Err(_) => counter!("RecordsRefused").increment(1),
+            }
+        }
+        Ok(answers)
+    }
+
+    async fn put_on_every_shard(&self, data: Bytes) -> Result<BTreeSet<String>, PortError> {
+        self.0.put_on_every_shard(data).await
+    }
+}
+
+/// The samples that a record brings, and those that were refused on the way.
+fn samples(data: Bytes) {
+    let Ok(envelope) = StreamEnvelope::decode(data) else { return };
+    let mut refused = envelope.rejected.clone();
+    if let Some(decoded) = envelope.batch().and_then(|(_, _, bytes)| Batch::decode(bytes).ok()) {
+        let count: usize = decoded.batch.series.iter().map(|column| column.samples.len()).sum();
+        counter!("SamplesAccepted").increment(count as u64);
+        refused.extend(decoded.rejected);
+    }
+    for rejection in refused {
+        counter!("SamplesRejected", "Reason" => rejection.reason).increment(rejection.count);
+    }
+}
+
+struct MeteredBlobs(Arc<dyn Blobs>);
+
+#[async_trait]
+impl Blobs for MeteredBlobs {
+    async fn put(&self, name: &str, bytes: Bytes) -> Result<(), PortError> {
+        let length = bytes.len() as u64;
+        self.0.put(name, bytes).await?;
+        counter!("BlocksWritten").increment(1);
+        counter!("BlockBytes").increment(length);
+        Ok(())
+    }
+
+    async fn get(&self, name: &str) -> Result<Option<Bytes>, PortError> {
+        self.0.get(name).await
+    }
+
+    async fn delete(&self, name: &str) -> Result<(), PortError> {
+        self.0.delete(name).await
+    }
+
+    async fn list(&self, prefix: &str) -> Result<Vec<String>, PortError> {
+        self.0.list(prefix).await
+    }
+
+    async fn link(&self, name: &str, valid_ms: i64) -> Result<Option<String>, PortError> {
+        self.0.link(name, valid_ms).await
+    }
+}
+
+struct MeteredTopic(Arc<dyn Topic>);
+
+#[async_trait]
+impl Topic for MeteredTopic {
+    async fn publish(&self, message: &Message) -> Result<Delivery, PortError> {
+        let outcome = self.0.publish(message).await;
+        let delivered = outcome.as_ref().is_ok_and(|delivery| delivery.delivered);
+        counter!(if delivered { "NotificationsSent" } else { "NotificationsFailed" }).increment(1);
+        outcome
+    }
+
+    fn has_topics(&self) -> bool {
+        self.0.has_topics()
+    }
+
+    async fn subscribers(&self) -> Result<Vec<Subscriber>, PortError> {
+        self.0.subscribers().await
+    }
+}
+
+struct MeteredPush(Arc<dyn Push>);
+
+#[async_trait]
+impl Push for MeteredPush {
+    async fn post(&self, connection: &ConnectionId, text: String) -> Result<Pushed, PortError> {
+        let outcome = self.0.post(connection, text).await?;
+        let name = match outcome {
+            Pushed::Sent => "PushesSent",
+            Pushed::Gone => "PushesGone",
+            Pushed::TooLarge => "PushesTooLarge",
+            Pushed::Throttled => "PushesThrottled",
+        };
+        counter!(name).increment(1);
+        Ok(outcome)
+    }
+
+    async fn disconnect(&self, connection: &ConnectionId) -> Result<(), PortError> {
+        self.0.disconnect(connection).await
+    }
+}
+
+struct MeteredTable(Arc<dyn Table>);
+
+/// What is kept aside for good is seen by where it is written.
+fn quarantined(key: &Key) {
+    if matches!(key.partition, Partition::Quarantine(_)) {
+        counter!("Quarantined").increment(1);
+    }
+}
+
+#[async_trait]
+impl Table for MeteredTable {
+    async fn get(&self, key: &Key) -> Result<Option<Item>, PortError> {
+        self.0.get(key).await
+    }
+
+    async fn get_many(&self, keys: &[Key]) -> Result<GotMany, PortError> {
+        self.0.get_many(keys).await
+    }
+
+    async fn query(&self, partition: &Partition, from: &str, to: &str, after: Option<&str>) -> Result<Page, PortError> {
+        self.0.query(partition, from, to, after).await
+    }
+
+    async fn write(&self, write: Write) -> Result<Written, PortError> {
+        let key = write.key().clone();
+        let written = self.0.write(write).await?;
+        quarantined(&key);
+        Ok(written)
+    }
+
+    async fn write_all(&self, writes: Vec<Write>) -> Result<WrittenAll, PortError> {
+        self.0.write_all(writes).await
+    }
+
+    async fn write_many(&self, writes: Vec<Write>) -> Result<Vec<Write>, PortError> {
+        self.0.write_many(writes).await
+    }
+}

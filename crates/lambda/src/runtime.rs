@@ -1,0 +1,1 @@
+//! What a Lambda's `main.rs` stands on.

@@ -1,0 +1,1 @@
+//! Events that wake it, and its answers.
