@@ -23,7 +23,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("embedded", &["ports", "webhook"]),
     ("aws", &["ports", "webhook"]),
     // What the six `main.rs` share. Only its feature `runtime` names the adapter.
-    ("lambda", &["pipeline", "aws"]),
+    ("lambda", &["pipeline", "ports", "aws"]),
     ("ingest", FUNCTION),
     ("ws-connect", FUNCTION),
     ("aggregate", FUNCTION),
