@@ -19,6 +19,7 @@ import os
 import pathlib
 import sys
 import time
+import urllib.parse
 
 import boto3
 import botocore.exceptions
@@ -140,16 +141,17 @@ def artifacts_bucket(create=True):
     return name
 
 
-def packed(name, zips):
-    """The template with each zip uploaded under the name of its content, as YAML's equal, JSON."""
-    template = transform.read(TEMPLATE)
+def packed(name, zips, template):
+    """Uploads each zip under the name of its content, and the template that names them; where it is."""
+    functions = {logical: resource["Properties"] for logical, resource in template["Resources"].items()
+                 if resource["Type"] == "AWS::Serverless::Function"}
+    for logical, function in functions.items():
+        function["CodeUri"] = zips / pathlib.Path(function["CodeUri"]).name
+        if not function["CodeUri"].is_file():
+            raise Refused(f"{function['CodeUri']} is missing, the code of {logical}; build it with scripts/lambdas.sh")
     bucket, s3 = artifacts_bucket(), client("s3")
-    for logical, resource in template["Resources"].items():
-        if resource["Type"] != "AWS::Serverless::Function":
-            continue
-        path = zips / pathlib.Path(resource["Properties"]["CodeUri"]).name
-        if not path.is_file():
-            raise Refused(f"{path} is missing, the code of {logical}; build it with scripts/lambdas.sh")
+    for function in functions.values():
+        path = function["CodeUri"]
         content = path.read_bytes()
         key = f"{name}/{path.stem}-{hashlib.sha256(content).hexdigest()[:32]}.zip"
         try:
@@ -159,14 +161,28 @@ def packed(name, zips):
                 raise
             say(f"  {path.name}: {len(content) / 1e6:.1f} MB")
             s3.put_object(Bucket=bucket, Key=key, Body=content)
-        resource["Properties"]["CodeUri"] = {"Bucket": bucket, "Key": key}
+        function["CodeUri"] = {"Bucket": bucket, "Key": key}
     body = json.dumps(template)
     key = f"{name}/template-{hashlib.sha256(body.encode()).hexdigest()[:32]}.json"
     s3.put_object(Bucket=bucket, Key=key, Body=body.encode())
     return s3.meta.endpoint_url, bucket, key
 
 
+def checked(template, parameters):
+    """The parameters, an emulator's address among them; one that the template does not know is refused."""
+    for key in parameters:
+        if key not in template["Parameters"]:
+            raise Refused(f"The template has no parameter {key}, but {', '.join(template['Parameters'])}")
+    if emulator():
+        return {"EmulatorAddress": urllib.parse.urlsplit(emulator()).netloc, **parameters}
+    if parameters.get("EmulatorAddress"):
+        raise Refused("EmulatorAddress is set, but AWS_ENDPOINT_URL is not: this would deploy to AWS with addresses that nobody there has")
+    return parameters
+
+
 def deploy(name, zips, parameters):
+    template = transform.read(TEMPLATE)
+    parameters = checked(template, parameters)
     cloudformation = client("cloudformation")
     before = describe(name)
     if before and before["StackStatus"].endswith(BUSY):
@@ -178,7 +194,7 @@ def deploy(name, zips, parameters):
     if before and before["StackStatus"] == "UPDATE_ROLLBACK_FAILED":
         raise Refused(f"{name} is UPDATE_ROLLBACK_FAILED: continue its rollback in CloudFormation's console, then try again")
     fresh = before is None or before["StackStatus"] == "REVIEW_IN_PROGRESS"
-    endpoint, bucket, key = packed(name, zips)
+    endpoint, bucket, key = packed(name, zips, template)
     known = {} if fresh else {each["ParameterKey"] for each in before.get("Parameters", [])}
     wanted = [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()]
     # What is not said stays as it is: an upgrade does not forget the pager.
@@ -190,7 +206,14 @@ def deploy(name, zips, parameters):
         StackName=name, ChangeSetName=change, ChangeSetType="CREATE" if fresh else "UPDATE", TemplateURL=url,
         Parameters=wanted, Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
         Tags=[{"Key": "application", "Value": "daywatch"}])
-    if not planned(cloudformation, made["Id"]):
+    try:
+        changes = planned(cloudformation, made["Id"])
+    except Refused:
+        # A stack that was never made stands in the way of the next attempt.
+        if fresh:
+            cloudformation.delete_stack(StackName=made["StackId"])
+        raise
+    if not changes:
         say(f"{name} is as it should be: nothing to change")
         return
     since = time.time() - 1

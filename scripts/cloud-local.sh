@@ -112,7 +112,7 @@ printf '%s\n' "$address" >"$data/address"
 printf '%s\n' "$STACK" >"$data/stack"
 up_ms=$(now_ms)
 
-parameters=(EmulatorAddress="$address" Architecture="$arch")
+parameters=(Architecture="$arch")
 [ -z "${PAGER_URL:-}" ] || parameters+=(PagerUrl="$PAGER_URL")
 [ -z "${MAIL:-}" ] || parameters+=(MailAddress="$MAIL")
 [ -z "${SHARDS:-}" ] || parameters+=(ShardCount="$SHARDS")

@@ -40,7 +40,6 @@ chosen ShardCount "${SHARDS:-}"
 chosen FreshnessSeconds "${FRESHNESS:-}"
 chosen RawRetentionDays "${RETENTION:-}"
 chosen AccessLogs "${ACCESS_LOGS:-}"
-chosen EmulatorAddress "${EMULATOR_ADDRESS:-}"
 
 build_operator
 echo "Stack $STACK: $who, functions for $arch"
