@@ -9,24 +9,24 @@ cd "$(dirname "$0")/.."
 . scripts/host.sh
 
 DAYWATCH_CLOUD_TOOLS=$(scripts/cloud-tools.sh)
-mkdir -p "$(target_folder)/lambda-dev"
-DAYWATCH_CLOUD_ZIPS=$(cd "$(target_folder)/lambda-dev" && pwd)
-scripts/lambdas.sh --profile dev --out "$DAYWATCH_CLOUD_ZIPS"
+# The whole workspace at once, as the stage "Rust" builds it: each dependency is built once for all.
+# AWS's alone take minutes.
+scripts/page.sh
+cargo build --locked --workspace --all-targets --features "$(function_features)"
+built=$(cd "$(target_folder)/debug" && pwd)
+DAYWATCH_CLOUD_ZIPS=$built/lambda
+scripts/lambdas.sh --profile dev --binaries "$built" --out "$DAYWATCH_CLOUD_ZIPS"
 export DAYWATCH_CLOUD_TOOLS DAYWATCH_CLOUD_ZIPS
-
-programs=$(cd "$(target_folder)/debug" && pwd)
-export DAYWATCH_BIN=${DAYWATCH_BIN:-$programs/daywatch} DAYWATCH_AGENT_BIN=${DAYWATCH_AGENT_BIN:-$programs/daywatch-agent}
-cargo build --locked -p daywatch -p daywatch-agent
+export DAYWATCH_BIN=$built/daywatch DAYWATCH_AGENT_BIN=$built/daywatch-agent
 
 if cargo nextest --version >/dev/null 2>&1; then
-  # The whole workspace, so that what the stage "Rust" has built is used again.
   filter=''
   for name in "$@"; do filter+="${filter:+ or }test(/^cloud::.*$name/)"; done
   report=target/nextest/default/junit.xml code=0
   rm -f "$report"
-  cargo nextest run --locked --workspace --no-fail-fast --status-level fail --final-status-level slow \
+  cargo nextest run --locked --workspace --all-targets --features "$(function_features)" --no-fail-fast --status-level fail --final-status-level slow \
     -E "package(tests) and (${filter:-test(/^cloud::/)})" || code=$?
   grep -ohE 'skipped: [^<]*' "$report" | sort -u || true
   exit "$code"
 fi
-cargo test --locked -p tests --test all -- "cloud::${1:-}" --nocapture
+cargo test --locked --workspace --all-targets --features "$(function_features)" -- "cloud::${1:-}" --nocapture

@@ -8,6 +8,12 @@ readonly UP_PROFILE=up
 # Where cargo puts what it builds.
 target_folder() { printf '%s' "${CARGO_TARGET_DIR:-target}"; }
 
+# What makes the functions' binaries out of the workspace.
+function_features() {
+  local function
+  for function in ingest ws-connect aggregate evaluate-alerts broadcast query; do printf '%s/main,' "$function"; done
+}
+
 # Whether a program is there.
 has() { command -v "$1" >/dev/null 2>&1; }
 

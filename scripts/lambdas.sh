@@ -4,6 +4,7 @@
 #   --profile release|dev    release (default): by cargo-lambda, for Amazon Linux 2023, small.
 #                            dev: by cargo, for this host; what the emulator runs in tests
 #   --arch arm64|x86_64      release only; arm64 is the template's default. dev is this host's
+#   --binaries DIR           dev only: packs those that stand there instead of building them
 #   --out DIR                where the zips go: target/lambda, where infra/template.yaml looks
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -22,13 +23,14 @@ case $(uname -m) in
   aarch64 | arm64) host_arch=arm64 ;;
   *) host_arch=$(uname -m) ;;
 esac
-profile=release arch='' out=target/lambda
+profile=release arch='' out=target/lambda binaries=''
 while [ $# -gt 0 ]; do
   [ $# -gt 1 ] || fail "$1 needs a value"
   case $1 in
     --profile) profile=$2 ;;
     --arch) arch=$2 ;;
     --out) out=$2 ;;
+    --binaries) binaries=$2 ;;
     *) fail "$1 is unknown; see the head of scripts/lambdas.sh" ;;
   esac
   shift 2
@@ -54,10 +56,13 @@ for function in "${FUNCTIONS[@]}"; do
 done
 
 # `query` carries the page.
-scripts/page.sh
+[ -n "$binaries" ] || scripts/page.sh
 mkdir -p "$out"
 tools=''
-if [ "$profile" = dev ]; then
+if [ -n "$binaries" ]; then
+  [ "$profile" = dev ] || fail "--binaries goes with --profile dev"
+  find_binary() { printf '%s/%s' "$binaries" "$1"; }
+elif [ "$profile" = dev ]; then
   cargo build --locked "${packages[@]}" --features "${features%,}" --bins
   binaries=$(target_folder)/debug
   find_binary() { printf '%s/%s' "$binaries" "$1"; }
