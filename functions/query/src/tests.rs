@@ -1,10 +1,11 @@
 //! Requests and their answers, as Prometheus's clients and `daywatch` see them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use embedded::{Embedded, Memory};
+use embedded::{Embedded, Memory, MemoryTopic};
 use pipeline::keys::{self, KeyKind};
-use pipeline::{DAY_MS, Settings, TenantId, aggregate, ingest};
+use pipeline::{DAY_MS, Settings, TenantId, aggregate, ingest, outbox};
 use serde_json::{Value, json};
 
 use super::*;
@@ -12,6 +13,7 @@ use super::*;
 struct Bench {
     context: Context,
     embedded: Embedded,
+    topic: Arc<MemoryTopic>,
     admin: String,
     read: String,
     agent: String,
@@ -20,7 +22,7 @@ struct Bench {
 
 impl Bench {
     async fn new() -> Self {
-        let Memory { embedded, .. } = Embedded::memory(1).unwrap();
+        let Memory { embedded, topic, .. } = Embedded::memory(1).unwrap();
         let settings = Settings {
             raw_retention_ms: 30 * DAY_MS,
             external_url: "http://daywatch.invalid".to_owned(),
@@ -34,7 +36,7 @@ impl Bench {
         let read = make(&tenant, KeyKind::Read).await.unwrap();
         let agent = make(&tenant, KeyKind::Agent).await.unwrap();
         let stranger = make(&other, KeyKind::Admin).await.unwrap();
-        Self { context, embedded, admin, read, agent, stranger }
+        Self { context, embedded, topic, admin, read, agent, stranger }
     }
 
     /// Stores Graphite lines.
@@ -89,6 +91,10 @@ async fn what_is_refused_and_how() {
         ("GET", "/api/v1/keys", read, "", 403, "forbidden", "may not change"),
         ("PUT", "/api/v1/config/rules/a", read, "groups: []", 403, "forbidden", "may not change"),
         ("POST", "/api/v1/notify/test", read, "", 403, "forbidden", "may not change"),
+        ("GET", "/api/v1/notify/test?id=1", read, "", 403, "forbidden", "may not change"),
+        ("GET", "/api/v1/notify/test", admin, "", 400, "bad_data", "\"id\" is missing"),
+        ("POST", "/api/v1/notify/test", admin, "", 422, "execution", "no routing file"),
+        ("POST", "/api/v1/notify/test?receiver=who", admin, "", 404, "not_found", "\"who\""),
         ("GET", "/api/v1/nothing", read, "", 404, "not_found", "/api/v1/nothing"),
         ("GET", "/api/v2/nothing", read, "", 404, "not_found", "/api/v2/nothing"),
         ("GET", "/nothing", "", "", 404, "not_found", "/nothing"),
@@ -214,4 +220,27 @@ async fn the_ways_around_the_data() {
     assert_eq!(bench.send("DELETE", &target, &bench.stranger, "").await.status, 404);
     assert_eq!(bench.send("DELETE", &target, admin, "").await.status, 200);
     assert_eq!(bench.send("GET", "/api/v1/labels", key, "").await.status, 401);
+}
+
+#[tokio::test]
+async fn a_test_notification_and_the_state_of_the_pager() {
+    let bench = Bench::new().await;
+    let (admin, read) = (bench.admin.as_str(), bench.read.as_str());
+    bench.topic.set_has_topics(true);
+    let response = bench.send("POST", "/api/v1/notify/test?receiver=pager", admin, "").await;
+    let owed: Value = serde_json::from_slice(&response.body).unwrap();
+    let deliveries = |data: &Value| {
+        let each = data["deliveries"].as_array().unwrap().iter();
+        each.map(|one| (one["receiver"].clone(), one["pending"] == true, one["delivered"] == true)).collect::<Vec<_>>()
+    };
+    assert_eq!(deliveries(&owed["data"]), [(json!("pager"), true, false)]);
+    let target = format!("/api/v1/notify/test?receiver=pager&id={}", owed["data"]["id"].as_str().unwrap());
+    assert_eq!(deliveries(&bench.data(&target, admin).await), [(json!("pager"), true, false)]);
+    outbox::dispatch(&bench.context, &TenantId::default()).await.unwrap();
+    assert_eq!(deliveries(&bench.data(&target, admin).await), [(json!("pager"), false, true)]);
+
+    let status = bench.data("/api/v1/status/pager", read).await;
+    let names: Vec<&String> = status.as_object().unwrap().keys().collect();
+    assert_eq!(names, ["connected", "receivers", "subscribers", "subscribers_error", "topics", "waiting"]);
+    assert_eq!((&status["connected"], &status["receivers"][0]["delivered"]), (&json!(false), &json!(true)));
 }
