@@ -2,7 +2,8 @@
 # The stage "cloud" of `make test`: packs the six functions as this host builds them and runs the
 # tests of a deployed stack, each on an emulator of AWS of its own.
 #
-#   cloud-test.sh [NAME]…     only tests whose names hold one of these
+#   cloud-test.sh [NAME]…               only tests whose names hold one of these
+#   cloud-test.sh --latency [ROUNDS]    no tests: how soon people know, measured on the emulator
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/host.sh
@@ -19,6 +20,7 @@ scripts/lambdas.sh --profile dev --binaries "$built" --out "$DAYWATCH_CLOUD_ZIPS
 export DAYWATCH_CLOUD_TOOLS DAYWATCH_CLOUD_ZIPS
 export DAYWATCH_BIN=$built/daywatch DAYWATCH_AGENT_BIN=$built/daywatch-agent
 
+if [ "${1:-}" = --latency ]; then exec "$built/examples/latency" "${2:-20}" cloud; fi
 if cargo nextest --version >/dev/null 2>&1; then
   filter=''
   for name in "$@"; do filter+="${filter:+ or }test(/^cloud::.*$name/)"; done

@@ -4,8 +4,9 @@
 //!   line (a rule on the newest sample, and one that reads what is stored) and by a check's state;
 //! * a line reaches the agent's Graphite listener → its value is on the page's websocket.
 //!
-//! `cargo run --release -p tests --example latency [ROUNDS]`, 100 rounds unless another number is
-//! given. It prints p50, p99 and the greatest of each.
+//! `cargo run --release -p tests --example latency [ROUNDS] [cloud]`, 100 rounds unless another number
+//! is given. It prints p50, p99 and the greatest of each. With `cloud` it measures a stack on the
+//! emulator of AWS instead of `serve`; `scripts/cloud-test.sh --latency` makes what that needs.
 
 use std::fs;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use tests::wait::shuffled;
-use tests::{Agent, Page, Place, Receiver, Server, until};
+use tests::{Agent, Page, Place, Receiver, Server, Stack, Tools, until};
 use tokio::time::Instant;
 
 /// Rounds where no number is given.
@@ -45,14 +46,27 @@ interval = "1s"
 
 #[tokio::main]
 async fn main() {
-    let rounds = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(ROUNDS);
-    let (mut server, place) = Server::started("latency").await;
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let rounds = arguments.iter().find_map(|text| text.parse().ok()).unwrap_or(ROUNDS);
+    if !arguments.iter().any(|text| text == "cloud") {
+        let (mut server, place) = Server::started("latency").await;
+        measure(rounds, &place).await;
+        return server.stop().await;
+    }
+    let Some(tools) = Tools::ready() else { return };
+    let mut stack = Stack::deployed(&tools, &[]).await;
+    let place = stack.place("latency").await;
+    measure(rounds, &place).await;
+    stack.emulator.stop().await;
+}
+
+async fn measure(rounds: usize, place: &Place) {
     let receiver = Receiver::start().await;
     for (kind, name, text) in [("rules", "latency", RULES), ("alertmanager", "default", receiver.routing().as_str())] {
         let (status, answer) = place.put(kind, name, text).await;
         assert_eq!(status, 200, "{answer}");
     }
-    let mut agent = Agent::new(&place, "latency", CONFIG);
+    let mut agent = Agent::new(place, "latency", CONFIG);
     let state = agent.write("state", "0", 0o644);
     agent.write("toggled", &format!("#!/bin/sh\nstate=$(cat {})\necho $state\nexit $state\n", state.display()), 0o755);
     agent.start();
@@ -60,7 +74,7 @@ async fn main() {
 
     println!("{rounds} rounds each, rule group of interval 1s");
     let newest = notified(rounds, &receiver, "NewestSample", async |value: u8| {
-        push(&place, "latency_newest", value).await;
+        push(place, "latency_newest", value).await;
     });
     newest.await.print("pushed line over a threshold -> webhook");
 
@@ -69,7 +83,7 @@ async fn main() {
     let reporting = tokio::spawn(report(place.clone(), Arc::clone(&reported)));
     let stored = notified(rounds, &receiver, "WhatIsStored", async |value: u8| {
         reported.store(value, Ordering::SeqCst);
-        push(&place, "latency_stored", value).await;
+        push(place, "latency_stored", value).await;
     });
     stored.await.print("pushed line, rule over stored samples -> webhook");
     reporting.abort();
@@ -79,10 +93,9 @@ async fn main() {
         fs::write(&fresh, (value * 2).to_string()).and_then(|()| fs::rename(&fresh, &state)).expect("the state");
     });
     check.await.print("check's state, run each 1 s -> webhook");
-    live(rounds, &place, &agent).await.print("line to the agent -> page's websocket");
+    live(rounds, place, &agent).await.print("line to the agent -> page's websocket");
 
     assert!(agent.terminate().await.success());
-    server.stop().await;
 }
 
 async fn report(place: Place, value: Arc<AtomicU8>) {
