@@ -221,8 +221,13 @@ fresh_config() {
 TOML
 }
 
-# set_line KEY VALUE: standard input with that key at the top set; a commented one is its place.
+# set_line KEY VALUE: standard input with that key at the top set; a commented one is its place. An
+# empty value changes nothing.
 set_line() {
+  if [ -z "$2" ]; then
+    cat
+    return
+  fi
   sed '/^[[:space:]]*\[/,$!{
     s|^#\{0,1\}[[:space:]]*'"$1"'[[:space:]]*=.*|'"$1"' = "'"$(printf '%s' "$2" | sed 's/[&|\\]/\\&/g')"'"|
   }'
@@ -237,7 +242,7 @@ write_files() {
     changed=true
   fi
   if [ ! -e "$CONFIG" ]; then
-    fresh_config | set_line url "$url" >"$folder/config"
+    fresh_config | set_line url "$url" | set_line proxy "$(proxy)" >"$folder/config"
     write "$folder/config" "$CONFIG" 0640 "$ACCOUNT"
   elif [ "$(configured url)" != "$url" ]; then
     say "the server's address in $CONFIG was $(configured url)"
@@ -252,6 +257,15 @@ write_files() {
     unit >"$folder/unit"
     write "$folder/unit" "$UNIT" 0644 root
   fi
+}
+
+# The proxy that this script was run with: the service has another environment. Not for this host.
+proxy() {
+  case $url in
+    *://127.* | *://localhost | *://localhost[:/]*) ;;
+    https:*) printf '%s' "${https_proxy:-${HTTPS_PROXY:-}}" ;;
+    *) printf '%s' "${http_proxy:-}" ;;
+  esac | tr -d '"'
 }
 
 change_line() {

@@ -118,7 +118,12 @@ impl HostMetrics {
         if let Some(text) = files.read("proc/diskstats") {
             disk::diskstats(&text, sheet);
         }
-        let mounts = files.read("proc/mounts").map(|text| mounts::mounts(&text)).unwrap_or_default();
+        let [host, own] = mounts::FILES;
+        let seen = files.read_optional(host).map(|text| mounts::mounts(&text));
+        let mounts = match seen {
+            Some(mounts) => mounts,
+            None => files.read(own).map(|text| mounts::mounts(&text)).unwrap_or_default(),
+        };
         if mounts.len() > FILESYSTEMS_MAX {
             files.note("filesystems", &format!("{} filesystems, the first {FILESYSTEMS_MAX} are taken", mounts.len()));
         }

@@ -1,6 +1,10 @@
 //! `/proc/mounts`: which filesystems there are. The procfs crate leaves `\040` (a space) in
 //! mount points as it is and gives up at the first odd line, hence the parser here.
 
+/// Where they are told, the first that can be read: as the host's first process sees them, else as
+/// this one does. A service with `ProtectSystem` sees more of them than there are, and read-only.
+pub(crate) const FILES: [&str; 2] = ["proc/1/mounts", "proc/mounts"];
+
 /// One mounted filesystem.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Mount {

@@ -6,7 +6,7 @@ use formats::nagios::State;
 
 use super::{Bounds, Finding, readable_bytes, rounded, word};
 use crate::inputs::host::filesystem::{Filesystems, Space};
-use crate::inputs::host::mounts::{Mount, mounts};
+use crate::inputs::host::mounts::{FILES, Mount, mounts};
 
 /// Mount points named in the text; the others are in the performance data.
 const NAMED_MAX: usize = 5;
@@ -14,7 +14,7 @@ const NAMED_MAX: usize = 5;
 /// The room on `path`, or on every filesystem that can be written to. In a container, whose own
 /// root is left out of the host's filesystems, on the root.
 pub(super) fn spaces(root: &Path, path: Option<&str>, filesystems: &mut Filesystems) -> Vec<(String, Option<Space>)> {
-    let text = std::fs::read(root.join("proc/mounts")).unwrap_or_default();
+    let text = FILES.iter().find_map(|file| std::fs::read(root.join(file)).ok()).unwrap_or_default();
     let mut all = mounts(&String::from_utf8_lossy(&text));
     let plain = |mountpoint: &str| Mount {
         device: String::new(),
