@@ -50,16 +50,24 @@ start() {
 ended() { fail "The $1 has ended by itself. The end of its log, $data/log/$1.log:
 $(tail -n 20 "$data/log/$1.log")"; }
 
-start_ministack() {
+emulator_runs() { alive "$data/emulator.pid" localstack/emulator.py; }
+
+check_ministack() {
   address=127.0.0.1:$port
-  export AWS_ENDPOINT_URL=http://$address
-  if alive "$data/emulator.pid" localstack/emulator.py; then
+  if emulator_runs; then
     [ "$(cat "$data/address" 2>/dev/null)" = "$address" ] ||
       fail "An emulator of $data runs at $(cat "$data/address"); stop it with: make cloud-local-down"
+  elif port_taken tcp "$port"; then
+    fail "Port $port is taken$(port_owner tcp "$port"). Another one: make cloud-local PORT=$((port + 1))"
+  fi
+}
+
+start_ministack() {
+  export AWS_ENDPOINT_URL=http://$address
+  if emulator_runs; then
     echo "The emulator runs already (process $(cat "$data/emulator.pid"))"
     return
   fi
-  ! port_taken tcp "$port" || fail "Port $port is taken$(port_owner tcp "$port"). Another one: make cloud-local PORT=$((port + 1))"
   mkdir -p "$data/emulator/tmp"
   start emulator env GATEWAY_PORT="$port" TMPDIR="$data/emulator/tmp" \
     PERSIST_STATE=1 STATE_DIR="$data/emulator/state" S3_PERSIST=1 S3_DATA_DIR="$data/emulator/s3" \
@@ -78,16 +86,20 @@ wait_ready() {
   done
 }
 
-start_localstack() {
+check_localstack() {
   has docker || fail "EMULATOR=localstack needs Docker; EMULATOR=ministack (the default) does not"
   [ -n "${LOCALSTACK_AUTH_TOKEN:-}" ] || fail "EMULATOR=localstack needs LOCALSTACK_AUTH_TOKEN, from LocalStack's account page"
   [ "$port" = 4566 ] || fail "LocalStack listens on 4566"
+}
+
+start_localstack() {
   docker compose --file localstack/compose.yaml up --detach --wait
   address=127.0.0.1:4566
 }
 
 case $EMULATOR in
-  ministack | localstack) ;;
+  ministack) check_ministack ;;
+  localstack) check_localstack ;;
   http://*) address=${EMULATOR#http://} address=${address%/} ;;
   *) fail "EMULATOR=$EMULATOR is neither ministack nor localstack nor http://HOST:PORT" ;;
 esac
