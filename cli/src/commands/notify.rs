@@ -63,13 +63,16 @@ fn told(data: &Json) -> (String, bool) {
     let mut text = String::new();
     for delivery in deliveries {
         let word = |name: &str| delivery[name].as_str().unwrap_or_default();
+        // A webhook's error names the webhook itself.
+        let answer = word("answer").strip_prefix(word("to")).and_then(|rest| rest.strip_prefix(": "));
+        let answer = answer.unwrap_or(word("answer"));
         let (state, answer) = match (delivery["pending"] == true, delivery["delivered"] == true) {
             (true, _) => ("WAITING  ", format!("not sent within {} s: does evaluate-alerts run?", PATIENCE.as_secs())),
             (_, true) if delivery["reached"] != true => {
-                ("UNHEARD  ", format!("{}, but nobody has confirmed a subscription", word("answer")))
+                ("UNHEARD  ", format!("{answer}, but nobody has confirmed a subscription"))
             }
-            (_, true) => ("delivered", word("answer").to_owned()),
-            _ => ("FAILED   ", word("answer").to_owned()),
+            (_, true) => ("delivered", answer.to_owned()),
+            _ => ("FAILED   ", answer.to_owned()),
         };
         text.push_str(&format!("{state} {}: {answer}\n", word("to")));
     }
@@ -110,7 +113,7 @@ mod tests {
         };
         let pager = || delivery("the pager topic", false, true, true, "message 1-2");
         let deaf = || delivery("the mail topic", false, true, false, "message 3-4");
-        let hook = || delivery("http://h/", false, false, false, "404 Not Found in 3 ms");
+        let hook = || delivery("http://h/", false, false, false, "http://h/: 404 Not Found in 3 ms");
         let subscribers = json!([
             { "destination": "pager", "protocol": "https", "endpoint": "https://events.example/…", "confirmed": true },
             { "destination": "mail", "protocol": "email", "endpoint": "o…@example.org", "confirmed": false },

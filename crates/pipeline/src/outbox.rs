@@ -8,8 +8,11 @@
 //!
 //! A crash anywhere before `publish` sends later; a crash between `publish` and `mark` sends once
 //! more after the claim has ended ([`CLAIM_MS`]): that is the one window in which a page may come
-//! twice. A failed attempt is tried again by timer, later each time, and its answer is kept; after
-//! an answer that says "never", the group waits for its next change and shows the answer.
+//! twice. A receiver that takes a message and whose answer is lost on the way is the same window seen
+//! from outside; a repeated message has the same `transition_id` and `AlarmName`, by which receivers
+//! join. A failed attempt is tried again by timer, later each time, and its answer is kept; an error
+//! that nobody knows is tried again like one that may pass. After an answer that says "never", the
+//! group waits for its next change and shows the answer.
 //!
 //! Where there are topics (`ports.topic.has_topics()`), an alert goes to them by its severity, besides
 //! the webhooks of the routing file; topics and webhooks are the same to everything here. While there
@@ -35,7 +38,7 @@ use serde::{Deserialize, Serialize};
 
 pub use receivers::pager;
 pub use test_message::{TEST_LASTS_MS, answers as test_answers, send as send_test};
-pub use ways::{MAIL, PAGER, WAYS_MAX};
+pub use ways::{GROUP_WAIT_MS_WITHOUT_FILE, MAIL, PAGER, WAYS_MAX};
 use ways::{Way, Ways};
 
 use crate::Context;

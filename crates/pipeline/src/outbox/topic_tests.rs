@@ -129,11 +129,11 @@ async fn each_severity_goes_its_way_once() {
 }
 
 #[tokio::test]
-async fn without_a_routing_file_topics_get_everything_after_the_usual_wait() {
+async fn without_a_routing_file_topics_get_everything_after_a_short_wait() {
     let bench = Bench::new(true, None).await;
     bench.owe(&[bench.alert(PAGE, true), bench.alert(&[("disk", "b")], true)]).await;
     assert_eq!(bench.dispatch().await, [""; 0]);
-    assert_eq!(bench.later(alerts::routing::GROUP_WAIT_MS_DEFAULT - 1).await, [""; 0]);
+    assert_eq!(bench.later(GROUP_WAIT_MS_WITHOUT_FILE - 1).await, [""; 0]);
     assert_eq!(bench.later(1).await, ["mail ALARM: Full web-1", "pager ALARM: Full web-1"]);
 }
 

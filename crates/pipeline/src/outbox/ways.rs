@@ -1,7 +1,7 @@
 //! The ways out of an alert: the two topics where there are any, besides the webhooks of the routing
 //! file. Pure.
 
-use alerts::routing::{Channel, GROUP_WAIT_MS_DEFAULT, Routing, topics};
+use alerts::routing::{Channel, Routing, topics};
 use series::Labels;
 
 /// The pager's topic, as a receiver's name.
@@ -10,6 +10,10 @@ pub const PAGER: &str = "pager";
 pub const MAIL: &str = "mail";
 /// Ways out of one alert: what is owed to all of them is written at once.
 pub const WAYS_MAX: usize = alerts::routing::WEBHOOKS_MAX + 2;
+
+/// How long changes are collected where there is no routing file to say it, ms. Shorter than where a
+/// file says nothing: the topics alone must wake people without anybody having tuned anything.
+pub const GROUP_WAIT_MS_WITHOUT_FILE: i64 = 10_000;
 
 /// One way out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,7 +75,7 @@ impl Ways {
     }
 
     fn group_wait_ms(&self) -> i64 {
-        self.routing.as_ref().map_or(GROUP_WAIT_MS_DEFAULT, |routing| routing.group_wait_ms)
+        self.routing.as_ref().map_or(GROUP_WAIT_MS_WITHOUT_FILE, |routing| routing.group_wait_ms)
     }
 }
 
@@ -123,7 +127,7 @@ mod tests {
         assert_eq!(shown(&both.all()), "pager:P mail:M a:http://a/");
         assert!(both.all().iter().all(|way| way.group_wait_ms == 1_000));
         let topics = Ways { has_topics: true, routing: None };
-        assert!(topics.all().iter().all(|way| way.group_wait_ms == GROUP_WAIT_MS_DEFAULT));
+        assert!(topics.all().iter().all(|way| way.group_wait_ms == GROUP_WAIT_MS_WITHOUT_FILE));
         assert!(!Ways { has_topics: false, routing: None }.knows("pager"));
     }
 }
