@@ -17,6 +17,7 @@ import hashlib
 import json
 import os
 import pathlib
+import re
 import sys
 import time
 import urllib.parse
@@ -312,7 +313,7 @@ def destroy(name, keep_data):
         if not client("s3").list_objects_v2(Bucket=code, MaxKeys=1).get("KeyCount"):
             client("s3").delete_bucket(Bucket=code)
             say(f"  {code}: removed")
-    left(name, stack["StackId"])
+    left(name)
 
 
 def gone(buckets, tables):
@@ -334,27 +335,23 @@ def gone(buckets, tables):
             pass
 
 
-def left(name, stack_id=None):
-    """What bears the stack's name and costs money: found by names, so that it also finds what an
-    older stack of this name left."""
-    del stack_id
-    found = []
-    beginning = f"{name.lower()}-"
-    for bucket in client("s3").list_buckets().get("Buckets", []):
-        if bucket["Name"].startswith(beginning):
-            found.append(f"bucket {bucket['Name']}: 0.023 USD a GB and month")
+def left(name):
+    """What of the stack costs money while it stands empty: found by the names that CloudFormation
+    gives, so that it also finds what an older stack of this name left."""
+    ours = re.compile(rf"{re.escape(name)}-(table|manifesttable|blobs|failed|downloads|stream)-[0-9a-z]+", re.IGNORECASE)
+    found = [f"bucket {bucket['Name']}: 0.023 USD a GB and month"
+             for bucket in client("s3").list_buckets().get("Buckets", []) if ours.fullmatch(bucket["Name"])]
     dynamodb = client("dynamodb")
     for page in dynamodb.get_paginator("list_tables").paginate():
-        for table in page["TableNames"]:
-            if table.lower().startswith(beginning) and dynamodb.describe_table(TableName=table)["Table"]["TableStatus"] != "DELETING":
+        for table in filter(ours.fullmatch, page["TableNames"]):
+            if dynamodb.describe_table(TableName=table)["Table"]["TableStatus"] != "DELETING":
                 found.append(f"table {table}: 0.25 USD a GB and month, its backups 0.20")
-    kinesis = client("kinesis")
-    for page in kinesis.get_paginator("list_streams").paginate():
-        found += [f"stream {each}: 25 USD a shard and month" for each in page["StreamNames"] if each.lower().startswith(beginning)]
+    for page in client("kinesis").get_paginator("list_streams").paginate():
+        found += [f"stream {each}: 25 USD a shard and month" for each in filter(ours.fullmatch, page["StreamNames"])]
     for line in found:
         print(line)
     if not found:
-        print(f"Nothing of {name} is left that costs money; its topics' key is removed by AWS within 7 days and costs nothing until then.")
+        print(f"Nothing of {name} is left that costs money; AWS removes its topics' key within 7 days, free of charge.")
 
 
 def whoami():

@@ -53,7 +53,7 @@ read_outputs || fail "$STACK is not there after its deployment"
 echo "Deployed in $(seconds $(($(now_ms) - started_ms))) s"
 wait_for_answer
 
-agents=${AGENTS:-$PWD/target/agent-packages}
+agents=${AGENTS:-$(target_folder)/packages}
 shopt -s nullglob
 binaries=("$agents"/daywatch-agent-linux-*)
 if [ ${#binaries[@]} -gt 0 ]; then
