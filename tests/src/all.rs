@@ -20,6 +20,7 @@
 //! * `power_cuts`: what was not synced is dropped, in one process on a disk in memory; the store of
 //!   blocks fails for a quarter of an hour.
 //! * `scenarios`: `scenarios/*.txt`, samples in, states and notifications out, on a clock that stands.
+//! * `storm`: 60 agents lose their connections at once, twice: none seems to be down, nothing is lost.
 //! * `template`: what must hold for `infra/template.yaml`: rights, failure options, encryption, names.
 //!   Broken copies show that each rule refuses.
 //! * `two_agents`: two agents of one name.
@@ -35,5 +36,6 @@ mod kills;
 mod pagerduty;
 mod power_cuts;
 mod scenarios;
+mod storm;
 mod template;
 mod two_agents;

@@ -15,6 +15,7 @@ pub mod place;
 pub mod process;
 pub mod programs;
 pub mod receiver;
+pub mod reconnects;
 pub mod server;
 pub mod simulator;
 pub mod stack;

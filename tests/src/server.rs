@@ -84,6 +84,12 @@ impl Server {
         self.process.as_mut().is_some_and(Process::is_running)
     }
 
+    /// Its process number, while it runs.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.process.as_ref().map(Process::pid)
+    }
+
     /// Kill -9.
     pub fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
