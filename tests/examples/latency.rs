@@ -55,7 +55,8 @@ async fn main() {
     }
     let Some(tools) = Tools::ready() else { return };
     let mut stack = Stack::deployed(&tools, &[]).await;
-    let place = stack.place("latency").await;
+    let gateway = stack.gateway().await;
+    let place = stack.place(&gateway, "latency").await;
     measure(rounds, &place).await;
     stack.emulator.stop().await;
 }

@@ -20,7 +20,8 @@ async fn a_deployed_stack_does_the_main_job_and_wakes_people_once() {
     let duty = PagerDuty::start().await;
     let mut stack = Stack::deployed(&tools, &[("PagerUrl", &duty.url)]).await;
     until("the pager has confirmed its subscription", async || duty.confirmed().pop()).await;
-    let place = stack.place("end-to-end").await;
+    let gateway = stack.gateway().await;
+    let place = stack.place(&gateway, "end-to-end").await;
     main_job(&place).await;
     // The webhook of the main job was told once of each; so was the pager's topic.
     let incidents = until("the pager's incident is over", async || {
@@ -31,5 +32,15 @@ async fn a_deployed_stack_does_the_main_job_and_wakes_people_once() {
     let told: Vec<_> = incidents.iter().map(|incident| (incident.triggers, incident.open)).collect();
     assert_eq!(told, [(1, false)], "{incidents:?}");
     assert_eq!(duty.dropped(), [""; 0]);
+    // All of it went by what AWS takes.
+    let counted = |counter| gateway.statistics.of(counter);
+    assert!(counted(|all| &all.connections) >= 2 && counted(|all| &all.messages_in) > 20);
+    assert_eq!((counted(|all| &all.cut_binary), counted(|all| &all.cut_large)), (0, 0));
+    println!(
+        "websocket: {} messages in, {} out, {} overtaken",
+        counted(|all| &all.messages_in),
+        counted(|all| &all.messages_out),
+        counted(|all| &all.overtaken)
+    );
     stack.emulator.stop().await;
 }

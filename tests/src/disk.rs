@@ -10,6 +10,8 @@ use bytes::Bytes;
 use reqwest::Url;
 use series::{Labels, Timestamp};
 
+use crate::place::http;
+
 /// Where blocks lie.
 #[derive(Debug, Clone)]
 pub enum Blocks {
@@ -111,18 +113,18 @@ fn files_below(folder: &Path, found: &mut Vec<(String, Bytes)>) {
 
 /// By S3's own protocol: a page of names after the other, then each object.
 async fn objects(bucket: &str) -> Result<Vec<(String, Bytes)>, reqwest::Error> {
-    let http = reqwest::Client::new();
+    let client = http();
     let mut found = Vec::new();
     let mut after = String::new();
     loop {
         let mut url = Url::parse(bucket).expect("an address");
         url.query_pairs_mut().extend_pairs([("list-type", "2"), ("start-after", &after)]);
-        let asked = http.get(url).send().await?;
+        let asked = client.get(url).send().await?;
         let page = asked.error_for_status()?.text().await?;
         let keys: Vec<&str> =
             page.split("<Key>").skip(1).filter_map(|rest| Some(rest.split_once("</Key>")?.0)).collect();
         for key in &keys {
-            let object = http.get(format!("{bucket}/{key}")).send().await?;
+            let object = client.get(format!("{bucket}/{key}")).send().await?;
             // Compacted and removed meanwhile.
             if object.status() != reqwest::StatusCode::NOT_FOUND {
                 found.push(((*key).to_owned(), object.error_for_status()?.bytes().await?));

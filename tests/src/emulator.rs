@@ -7,6 +7,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
+use crate::place::http;
 use crate::process::{Process, free_port};
 use crate::until;
 
@@ -68,10 +69,10 @@ impl Emulator {
             .env("TMPDIR", folder("tmp"));
         let process = self.process.insert(Process::start(&mut command, &self.folder.path().join("log")));
         let health = format!("{}/_ministack/health", endpoint(self.port));
-        let http = reqwest::Client::new();
+        let client = http();
         until("the emulator answers", async || {
             assert!(process.is_running(), "the emulator has ended:\n{}", process.log());
-            http.get(&health).send().await.ok().filter(|answer| answer.status().is_success()).map(drop)
+            client.get(&health).send().await.ok().filter(|answer| answer.status().is_success()).map(drop)
         })
         .await;
     }

@@ -23,6 +23,14 @@ pub struct Place {
     http: reqwest::Client,
 }
 
+/// A client over HTTP.
+pub(crate) fn http() -> reqwest::Client {
+    // A second installation is refused, and the first one is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = reqwest::Client::builder().timeout(std::time::Duration::from_secs(20)).build();
+    client.expect("an HTTP client")
+}
+
 /// One series of an answer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Found {
@@ -45,16 +53,13 @@ impl Place {
     /// One of which an agent key is all that is known.
     #[must_use]
     pub fn known(base_url: &str, agent_key: &str) -> Self {
-        // A second installation is refused, and the first one is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder().timeout(std::time::Duration::from_secs(20)).build();
         Self {
             base_url: base_url.trim_end_matches('/').to_owned(),
             agent_key: agent_key.to_owned(),
             read_key: String::new(),
             admin_key: String::new(),
             data: None,
-            http: http.expect("an HTTP client"),
+            http: http(),
         }
     }
 

@@ -8,6 +8,7 @@ use std::process::{Command, Output};
 use tokio::task::block_in_place;
 
 use crate::emulator::{Emulator, Tools, repository};
+use crate::gateway::{Gateway, Limits};
 use crate::place::Place;
 use crate::{disk, programs};
 
@@ -88,10 +89,16 @@ impl Stack {
         said(asked.args(["--logical-resource-id", logical])).trim().to_owned()
     }
 
-    /// Keys for it, named `name`: the admin's by the account's credentials, as its users get it.
-    pub async fn place(&self, name: &str) -> Place {
+    /// A gateway before it, as strict as AWS's own: the emulator's takes anything.
+    pub async fn gateway(&self) -> Gateway {
+        Gateway::before(self.output("ApiUrl"), Some(self.output("WebsocketUrl")), Limits::default()).await
+    }
+
+    /// Keys for it, named `name`, at the gateway's address: the admin's by the account's credentials, as
+    /// its users get it.
+    pub async fn place(&self, gateway: &Gateway, name: &str) -> Place {
         let admin_key = said(&mut self.daywatch(&["keys", "create", "--kind", "admin", "--name", name]));
-        let mut place = Place::open(self.output("ApiUrl"), &admin_key, name).await;
+        let mut place = Place::open(&gateway.base_url(), &admin_key, name).await;
         place.data = Some(disk::Blocks::bucket(&self.emulator.endpoint(), self.output("BlobsBucket")));
         place
     }

@@ -13,7 +13,8 @@ use wire::{AgentFrame, ServerFrame};
 async fn what_is_wrong_with_a_stack_or_its_users_is_named() {
     let Some(tools) = Tools::ready() else { return };
     let mut stack = Stack::deployed(&tools, &[]).await;
-    let place = stack.place("wrong").await;
+    let gateway = stack.gateway().await;
+    let place = stack.place(&gateway, "wrong").await;
     commands_name_what_is_missing(&stack);
     wrong_keys_and_versions_are_refused(&place).await;
     a_function_without_its_settings_says_which(&stack, &place).await;

@@ -21,7 +21,8 @@ const CONFIG: &str = "[host]\ninterval = \"1s\"\n[buffer]\nflush = \"1s\"\n";
 async fn everything_acknowledged_is_there_once_after_restarts_of_everything_behind_the_agents() {
     let Some(tools) = Tools::ready() else { return };
     let mut stack = Stack::deployed(&tools, &[]).await;
-    let place = stack.place("restarted").await;
+    let gateway = stack.gateway().await;
+    let place = stack.place(&gateway, "restarted").await;
     let mut agent = Agent::new(&place, "returning", CONFIG);
     agent.start();
     agent.connected().await;
