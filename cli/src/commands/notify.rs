@@ -4,10 +4,11 @@
 //! what became of it until every way out has answered.
 
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::Subcommand;
 use serde_json::Value as Json;
+use tokio::time::Instant;
 
 use crate::Where;
 use crate::door::{Door, request};
