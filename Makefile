@@ -61,3 +61,8 @@ bench:
 # Debian's packages that some tests need: a browser, Nagios plugins, collectd.
 deps-test:
 	@scripts/deps-test.sh
+
+# The agent for hosts: binaries for old and new distributions, checksums, a Debian package.
+.PHONY: agent-packages
+agent-packages:
+	@scripts/agent-packages.sh

@@ -13,6 +13,8 @@
 //! * `hostile_plugins`: plugins that hang, flood, fork or are missing, on the real agent.
 //! * `house`: rules on files that a compiler does not know: length, names, no skipped test, no path
 //!   of somebody's machine.
+//! * `installer`: `curl … | sh` in a bare Debian root, as a service under systemd too; upgrade, removal,
+//!   and what a host or a user may have wrong.
 //! * `kills`: kill -9 of `serve` under load and of the agent while it buffers; the server away for a
 //!   while. Counted by queries against the senders' own ledgers.
 //! * `pagerduty`: alerts through a double of SNS to a double of PagerDuty's endpoint, which drops what
@@ -32,6 +34,7 @@ mod boundaries;
 mod end_to_end;
 mod hostile_plugins;
 mod house;
+mod installer;
 mod kills;
 mod pagerduty;
 mod power_cuts;

@@ -95,11 +95,11 @@ async fn what_cannot_be_installed_says_why_and_leaves_nothing() {
             assert!(ran.text.contains(part), "{script}: {part:?} is not in: {}", ran.text);
         }
         assert!(!ran.text.contains(agent), "{}", ran.text);
-        assert_eq!(root.files(), before, "{script}");
+        root.assert_unchanged(&before, "", &script);
     }
     let ran = root.run_without_network(&to(&url));
     assert!(!ran.ok && ran.text.contains("nothing answers at") && ran.text.contains("the network"), "{}", ran.text);
-    assert_eq!(root.files(), before);
+    root.assert_unchanged(&before, "", "no network");
 
     // A key that nobody knows is found out by the agent: it is installed, and says what is wrong.
     let last = if agent.ends_with('a') { 'b' } else { 'a' };
@@ -112,7 +112,7 @@ async fn what_cannot_be_installed_says_why_and_leaves_nothing() {
     assert!(ran.ok && ran.last == CONNECTED, "{}", ran.text);
     let ran = root.run("sh /tmp/install.sh --uninstall");
     assert!(ran.ok, "{}", ran.text);
-    assert_eq!(root.files(), before, "it leaves nothing");
+    root.assert_unchanged(&before, "", "removing it leaves nothing");
     // Where there is nothing to remove, there is nothing to complain about.
     assert!(root.run("sh /tmp/install.sh --uninstall").ok);
     offer.stop().await;

@@ -3,6 +3,7 @@
 //!
 //! Commands run in it by chroot, in mounts and processes of their own; the network is this host's.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
@@ -109,15 +110,25 @@ impl Root {
         Some(said)
     }
 
-    /// Every file with its kind, mode, owner and size or target; and the accounts.
-    pub(super) fn files(&self) -> Vec<String> {
+    /// Every file with its kind, mode, owner, target and size; and the accounts. Left out are the
+    /// copies that useradd and userdel keep of the accounts as they were one change ago.
+    pub(super) fn files(&self) -> BTreeSet<String> {
         let listed = self.run(
-            "find / -xdev -path /tmp -prune -o -path /var/lib/systemd/random-seed -prune -o \
-             -printf '%p %y %m %U:%G %l ' -type f -printf '%s' -o -printf '\\n' -a -type f -printf '\\n'; \
-             sort /etc/passwd /etc/group /etc/shadow /etc/gshadow",
+            "find / -xdev -path /tmp -prune -o -path '/etc/*-' -prune -o -type f -printf '%p %m %U:%G %s\\n' -o -printf '%p %y %m %U:%G %l\\n'; \
+             cat /etc/passwd /etc/group /etc/shadow /etc/gshadow",
         );
         assert!(listed.ok, "{}", listed.text);
-        listed.text.lines().map(|line| line.trim_end().to_owned()).collect()
+        listed.text.lines().map(str::to_owned).collect()
+    }
+
+    /// Panics where the files are not as they were `before`, but for those that `changes` names.
+    pub(super) fn assert_unchanged(&self, before: &BTreeSet<String>, changes: &str, what: &str) {
+        let after = self.files();
+        let differs: Vec<&String> = before
+            .symmetric_difference(&after)
+            .filter(|line| changes.is_empty() || !line.starts_with(changes))
+            .collect();
+        assert!(differs.is_empty(), "{what}: {differs:#?}");
     }
 }
 
