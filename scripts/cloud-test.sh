@@ -13,7 +13,7 @@ DAYWATCH_CLOUD_TOOLS=$(scripts/cloud-tools.sh)
 # The whole workspace at once, as the stage "Rust" builds it: each dependency is built once for all.
 # AWS's alone take minutes.
 scripts/page.sh
-cargo build --locked --workspace --all-targets --features "$(function_features)"
+cargo build --locked --workspace --all-targets --features "$(cloud_features)"
 built=$(cd "$(target_folder)/debug" && pwd)
 DAYWATCH_CLOUD_ZIPS=$built/lambda
 scripts/lambdas.sh --profile dev --binaries "$built" --out "$DAYWATCH_CLOUD_ZIPS"
@@ -26,9 +26,9 @@ if cargo nextest --version >/dev/null 2>&1; then
   for name in "$@"; do filter+="${filter:+ or }test(/^cloud::.*$name/)"; done
   report=target/nextest/default/junit.xml code=0
   rm -f "$report"
-  cargo nextest run --locked --workspace --all-targets --features "$(function_features)" --no-fail-fast --status-level fail --final-status-level slow \
+  cargo nextest run --locked --workspace --all-targets --features "$(cloud_features)" --no-fail-fast --status-level fail --final-status-level slow \
     -E "package(tests) and (${filter:-test(/^cloud::/)})" || code=$?
   grep -ohE 'skipped: [^<]*' "$report" | sort -u || true
   exit "$code"
 fi
-cargo test --locked --workspace --all-targets --features "$(function_features)" -- "cloud::${1:-}" --nocapture
+cargo test --locked --workspace --all-targets --features "$(cloud_features)" -- "cloud::${1:-}" --nocapture

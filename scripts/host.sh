@@ -8,9 +8,10 @@ readonly UP_PROFILE=up
 # Where cargo puts what it builds.
 target_folder() { printf '%s' "${CARGO_TARGET_DIR:-target}"; }
 
-# What makes the functions' binaries out of the workspace.
-function_features() {
+# What makes the functions' binaries out of the workspace, and a daywatch that knows stacks.
+cloud_features() {
   local function
+  printf 'daywatch/aws,'
   for function in ingest ws-connect aggregate evaluate-alerts broadcast query; do printf '%s/main,' "$function"; done
 }
 

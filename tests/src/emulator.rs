@@ -113,7 +113,9 @@ impl Emulator {
             .env("AWS_DEFAULT_REGION", REGION)
             .env("AWS_CONFIG_FILE", "/dev/null")
             .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
-            .env("AWS_EC2_METADATA_DISABLED", "true");
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+            // Where `daywatch` keeps the keys of stacks.
+            .env("XDG_CONFIG_HOME", self.folder.path().join("config"));
         command
     }
 

@@ -162,7 +162,6 @@ impl Shell<'_> {
             .env("DAYWATCH_BIN", &operator)
             .env("DAYWATCH_AGENT_BIN", programs::daywatch_agent())
             .env("ZIPS", &self.tools.zips)
-            .env("XDG_CONFIG_HOME", self.folder.join("config"))
             .env("YES", NAME)
             .env("EMULATOR_ADDRESS", self.emulator.address())
             .envs(self.yours.iter().copied());
