@@ -1,6 +1,6 @@
 """Puts the template into an account, or onto an emulator (AWS_ENDPOINT_URL), and takes it away.
 
-    stack.py deploy  NAME --zips DIR [--parameter KEY=VALUE]…
+    stack.py deploy  NAME --zips DIR [--parameter KEY=VALUE]… [--plain-http]
     stack.py outputs NAME                 KEY=VALUE lines
     stack.py upload  NAME FILE…           into the stack's bucket of downloads
     stack.py whoami                       whose account, which region; a sentence if neither is known
@@ -181,9 +181,21 @@ def checked(template, parameters):
     return parameters
 
 
-def deploy(name, zips, parameters):
+def over_plain_http(template):
+    """For an emulator that asks for rights but has no TLS: what is denied without TLS is denied with it."""
+    if not emulator():
+        raise Refused("--plain-http is for an emulator: AWS_ENDPOINT_URL is not set")
+    for resource in template["Resources"].values():
+        for statement in resource["Properties"].get("PolicyDocument", {}).get("Statement", []):
+            if statement.get("Sid") == "TlsOnly":
+                statement["Condition"]["Bool"]["aws:SecureTransport"] = "true"
+
+
+def deploy(name, zips, parameters, plain_http=False):
     template = transform.read(TEMPLATE)
     parameters = checked(template, parameters)
+    if plain_http:
+        over_plain_http(template)
     cloudformation = client("cloudformation")
     before = describe(name)
     if before and before["StackStatus"].endswith(BUSY):
@@ -406,6 +418,7 @@ def main():
     commands.choices["deploy"].add_argument("--zips", type=pathlib.Path, required=True)
     commands.choices["deploy"].add_argument("--parameter", type=parameter, action="append", default=[])
     commands.choices["upload"].add_argument("files", type=pathlib.Path, nargs="+")
+    commands.choices["deploy"].add_argument("--plain-http", action="store_true")
     commands.choices["destroy"].add_argument("--keep-data", action="store_true")
     given = parser.parse_args()
     try:
@@ -413,7 +426,7 @@ def main():
             case "whoami":
                 whoami()
             case "deploy":
-                deploy(given.name, given.zips, dict(given.parameter))
+                deploy(given.name, given.zips, dict(given.parameter), given.plain_http)
             case "outputs":
                 outputs(given.name)
             case "upload":
