@@ -20,8 +20,13 @@ if [ ! -x "$CHROMIUM" ]; then
   exit 0
 fi
 scripts/page.sh
-cargo build --locked -p daywatch -p daywatch-agent
-programs=$(cd "$(target_folder)/debug" && pwd)
+if [ -x "${DAYWATCH_BIN:-}" ] && [ -x "${DAYWATCH_AGENT_BIN:-}" ]; then
+  server_program=$DAYWATCH_BIN agent_program=$DAYWATCH_AGENT_BIN
+else
+  cargo build --locked -p daywatch -p daywatch-agent
+  programs=$(cd "$(target_folder)/debug" && pwd)
+  server_program=$programs/daywatch agent_program=$programs/daywatch-agent
+fi
 
 data=$(mktemp -d "${TMPDIR:-/tmp}/daywatch-browser.XXXXXX")
 server='' agent=''
@@ -40,7 +45,7 @@ end() {
 trap end EXIT
 trap 'exit 130' INT TERM HUP
 
-"$programs/daywatch" serve --data "$data/store" --listen 127.0.0.1:0 </dev/null >"$data/server.log" 2>&1 &
+"$server_program" serve --data "$data/store" --listen 127.0.0.1:0 </dev/null >"$data/server.log" 2>&1 &
 server=$!
 deadline=$(($(now_ms) + READY_MS))
 until [ -s "$data/store/url" ]; do
@@ -48,8 +53,8 @@ until [ -s "$data/store/url" ]; do
   sleep 0.05
 done
 url=$(cat "$data/store/url")
-"$programs/daywatch" keys create --data "$data/store" --kind agent --name browser-test >"$data/agent.key"
-read_key=$("$programs/daywatch" keys create --data "$data/store" --kind read --name browser-test)
+"$server_program" keys create --data "$data/store" --kind agent --name browser-test >"$data/agent.key"
+read_key=$("$server_program" keys create --data "$data/store" --kind read --name browser-test)
 cat >"$data/agent.toml" <<TOML
 url = "$url"
 key_file = "agent.key"
@@ -68,10 +73,10 @@ name = "disk"
 builtin = "disk"
 interval = "2s"
 TOML
-"$programs/daywatch-agent" --config "$data/agent.toml" </dev/null >"$data/agent.log" 2>&1 &
+"$agent_program" --config "$data/agent.toml" </dev/null >"$data/agent.log" 2>&1 &
 agent=$!
 deadline=$(($(now_ms) + READY_MS))
-until [ -n "$("$programs/daywatch" query --data "$data/store" 'node_load1{source="browser-host"}' 2>/dev/null)" ]; do
+until [ -n "$("$server_program" query --data "$data/store" 'node_load1{source="browser-host"}' 2>/dev/null)" ]; do
   kill -0 "$agent" 2>/dev/null && [ "$(now_ms)" -lt "$deadline" ] || { echo "no sample of the agent came" && exit 1; }
   sleep 0.1
 done

@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 echo "== rustfmt"
 cargo fmt --all --check
 echo "== clippy"
-cargo clippy --locked --workspace --all-targets -- -D warnings
+cargo clippy --locked --workspace --all-targets --features "$(cloud_features)" -- -D warnings
 if cargo deny --version >/dev/null 2>&1; then
   echo "== cargo deny"
   cargo deny --offline check bans licenses sources

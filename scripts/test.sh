@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Every test: Rust (units, laws, end to end), the page, and the page in a browser against a real
-# server and agent. All of them run, whatever fails; the runners' own summaries come last, and the
-# exit code says whether all passed.
+# Every test: Rust (units, laws, end to end), a stack deployed to an emulator of AWS, the page, and
+# the page in a browser against a real server and agent. All of them run, whatever fails; the
+# runners' own summaries come last, and the exit code says whether all passed.
 #
-#   test.sh [rust] [page] [browser]     only these
+#   test.sh [rust] [cloud] [page] [browser]     only these
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 # shellcheck source=scripts/host.sh
@@ -33,8 +33,10 @@ stage() {
 wanted() { [ ${#only[@]} = 0 ] || [[ " ${only[*]} " == *" $1 "* ]]; }
 only=("$@")
 
-# What the tests of several processes start, and what the browser opens.
-prepare() { scripts/page.sh && cargo build --locked -p daywatch -p daywatch-agent; }
+# All that is run, with one choice of features: with several, AWS's libraries would be built several
+# times.
+features=$(cloud_features)
+prepare() { scripts/page.sh && cargo build --locked --workspace --all-targets --features "$features"; }
 # Else each of these tests would make sure by itself that they are built.
 programs=$(mkdir -p "$(target_folder)/debug" && cd "$(target_folder)/debug" && pwd) || exit 1
 export DAYWATCH_BIN=$programs/daywatch DAYWATCH_AGENT_BIN=$programs/daywatch-agent
@@ -45,16 +47,17 @@ rust() {
     # nextest keeps it in the workspace, wherever cargo builds.
     report=target/nextest/default/junit.xml
     rm -f "$report"
-    cargo nextest run --locked --workspace --no-fail-fast --status-level fail --final-status-level fail || code=$?
+    cargo nextest run --locked --workspace --all-targets --features "$features" --no-fail-fast \
+      --status-level fail --final-status-level fail -E 'not (package(tests) and test(/^cloud::/))' || code=$?
     # nextest does not show what a passing test printed; what was skipped is to be seen.
     grep -ohE 'skipped: [^<]*' "$report" | sort -u
     return "$code"
   else
-    cargo test --locked --workspace --no-fail-fast --all-targets -- --nocapture
+    cargo test --locked --workspace --features "$features" --no-fail-fast --all-targets -- --nocapture --skip cloud::
   fi
 }
 
-documents() { cargo test --locked --workspace --no-fail-fast --doc; }
+documents() { cargo test --locked --workspace --features "$features" --no-fail-fast --doc; }
 
 page() { scripts/page.sh --packages && cd dashboard && npm test; }
 
@@ -63,6 +66,7 @@ if wanted rust; then
   stage "Rust" '^error|^ *Summary|^test result|^ *(FAIL|SIGABRT|TIMEOUT) |skipped: ' rust
   stage "Rust, examples in the documentation" '^test result|FAILED' documents
 fi
+wanted cloud && stage "A deployed stack" '^error|^ *Summary|^test result|^ *(FAIL|SIGABRT|TIMEOUT) |skipped: ' scripts/cloud-test.sh
 wanted page && stage "Page" 'Test Files|Tests  |FAIL |skipped: ' page
 wanted browser && stage "Page in a browser" '^# (tests|pass|fail|skipped)|^ℹ (tests|pass|fail|skipped)|^not ok|✖|skipped: ' scripts/browser-test.sh
 
