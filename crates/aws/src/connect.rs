@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_config::{BehaviorVersion, SdkConfig};
+use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig};
 use aws_sdk_apigatewaymanagement::config::retry::RetryConfig;
 use aws_sdk_apigatewaymanagement::config::timeout::TimeoutConfig;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
@@ -61,12 +61,7 @@ pub async fn connect(config: &Config) -> Result<Adapter, PortError> {
 
 /// Region, credentials and endpoint by the SDK's own rules; no region is an error.
 pub(crate) async fn load() -> Result<SdkConfig, PortError> {
-    let shared = aws_config::defaults(BehaviorVersion::latest())
-        .http_client(SharedHttpClient::new(LazyClient::default()))
-        .retry_config(retries())
-        .timeout_config(timeouts(ATTEMPT_TIMEOUT, OPERATION_TIMEOUT))
-        .load()
-        .await;
+    let shared = loader(SharedHttpClient::new(LazyClient::default())).load().await;
     if shared.region().is_none() {
         let what = "no AWS region is set: set AWS_REGION, or a region in the profile that AWS_PROFILE names";
         return Err(PortError::permanent("aws", what));
@@ -74,11 +69,16 @@ pub(crate) async fn load() -> Result<SdkConfig, PortError> {
     Ok(shared)
 }
 
-pub(crate) fn retries() -> RetryConfig {
-    RetryConfig::standard()
+/// What all clients share but for where they call.
+pub(crate) fn loader(http: SharedHttpClient) -> ConfigLoader {
+    let retries = RetryConfig::standard()
         .with_max_attempts(ATTEMPTS_MAX)
         .with_initial_backoff(INITIAL_BACKOFF)
-        .with_max_backoff(BACKOFF_MAX)
+        .with_max_backoff(BACKOFF_MAX);
+    aws_config::defaults(BehaviorVersion::latest())
+        .http_client(http)
+        .retry_config(retries)
+        .timeout_config(timeouts(ATTEMPT_TIMEOUT, OPERATION_TIMEOUT))
 }
 
 fn timeouts(attempt: Duration, operation: Duration) -> TimeoutConfig {
@@ -129,7 +129,7 @@ fn s3_client(shared: &SdkConfig) -> aws_sdk_s3::Client {
 }
 
 /// A publish that is tried twice may page twice: who publishes decides.
-fn sns_client(shared: &SdkConfig) -> aws_sdk_sns::Client {
+pub(crate) fn sns_client(shared: &SdkConfig) -> aws_sdk_sns::Client {
     let builder = aws_sdk_sns::config::Builder::from(shared).retry_config(RetryConfig::disabled());
     aws_sdk_sns::Client::from_conf(builder.build())
 }

@@ -205,7 +205,8 @@ impl Call {
                 transient(format!("{self} could not be reached in time"))
             }
             SdkError::DispatchFailure(failure) => {
-                let cause = failure.as_connector_error().map_or_else(|| "no connection".to_owned(), |error| innermost(error));
+                let cause =
+                    failure.as_connector_error().map_or_else(|| "no connection".to_owned(), |error| innermost(error));
                 transient(format!("{self} could not be asked: {cause}{}", credentials_hint(&cause)))
             }
             SdkError::ResponseError(response) => {

@@ -44,3 +44,10 @@ pub use connect::{Adapter, connect};
 pub use stack::Stack;
 #[cfg(feature = "sdk")]
 pub use timer::{Received, Timers};
+
+#[cfg(all(test, feature = "sdk"))]
+mod contract_tests;
+#[cfg(all(test, feature = "sdk"))]
+mod emulator;
+#[cfg(all(test, feature = "sdk"))]
+mod stub;

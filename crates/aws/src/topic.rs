@@ -138,7 +138,7 @@ fn shown(protocol: &str, endpoint: &str) -> String {
     }
 }
 
-/// Scheme and host, without user, password, port, path and query.
+/// Scheme, host and port, without user, password, path and query.
 fn host_of(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return "…".to_owned() };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
