@@ -227,6 +227,11 @@ fn breaks() -> Vec<(&'static str, &'static str, Value)> {
         ("alarms wake people", "/AggregateFarBehind/Properties/Threshold", json!(600_000)),
         ("alarms wake people", "/QueryErrors", Value::Null),
         ("functions are told what they read", "/Query/Properties/Environment/Variables/DAYWATCH_TABEL", json!("x")),
+        (
+            "functions are told what they read",
+            "/Ingest/Properties/Environment/Variables/DAYWATCH_RAW_RETENTION_DAYS",
+            Value::Null,
+        ),
         ("functions are told what they read", "/Query/Properties/LoggingConfig", Value::Null),
         ("names are those of the contract", "//Outputs/ApiURL", json!({})),
         ("names are those of the contract", "//Parameters/ShardCount/Default", Value::Null),
