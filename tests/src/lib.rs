@@ -10,6 +10,7 @@ pub mod agent;
 pub mod agent_socket;
 pub mod disk;
 pub mod emulator;
+pub mod gateway;
 pub mod page;
 pub mod place;
 pub mod process;

@@ -13,7 +13,8 @@ use serde_json::Value;
 pub enum Outcome {
     /// All of it is done.
     Done,
-    /// Everything before this index is done.
+    /// Everything before this index is done. At 0 nothing is, and still the answer has said where to
+    /// cut, so that the batch is not halved.
     FailedFrom(usize),
     /// Nothing is done: an error, a crash, a timeout, an answer that means nothing.
     Failed,
@@ -42,9 +43,5 @@ pub fn outcome(answer: &Value, sequences: &[String], report_items: bool) -> Outc
         };
         first = Some(first.map_or(place, |first| first.min(place)));
     }
-    match first {
-        None => Outcome::Done,
-        Some(0) => Outcome::Failed,
-        Some(place) => Outcome::FailedFrom(place),
-    }
+    first.map_or(Outcome::Done, Outcome::FailedFrom)
 }

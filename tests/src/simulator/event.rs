@@ -168,24 +168,3 @@ fn seconds(at: Timestamp) -> Value {
 fn instant(at: Timestamp, format: &str) -> String {
     jiff::Timestamp::from_millisecond(at.ms()).unwrap().strftime(format).to_string()
 }
-
-/// The records of an object of the on-failure bucket.
-pub fn records_of(bytes: &[u8]) -> Result<Vec<pipeline::Delivered>, String> {
-    let object: Value = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
-    let payload = object.get("payload").and_then(Value::as_str).ok_or("no payload")?;
-    let event: Value = serde_json::from_str(payload).map_err(|error| error.to_string())?;
-    let records = event.get("Records").and_then(Value::as_array).ok_or("no Records")?;
-    let text =
-        |record: &Value, place: &str| record.pointer(place).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let one = |record: &Value| {
-        let arrived = record.pointer("/kinesis/approximateArrivalTimestamp").and_then(Value::as_f64).unwrap_or(0.0);
-        Ok(pipeline::Delivered {
-            shard: text(record, "/eventID").split(':').next().unwrap_or_default().to_owned(),
-            sequence: text(record, "/kinesis/sequenceNumber"),
-            #[expect(clippy::cast_possible_truncation, reason = "a time of this century")]
-            arrived_at: Timestamp((arrived * 1_000.0).round() as i64),
-            data: STANDARD.decode(text(record, "/kinesis/data")).map_err(|error| error.to_string())?.into(),
-        })
-    };
-    records.iter().map(one).collect()
-}

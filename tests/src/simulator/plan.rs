@@ -4,7 +4,7 @@ use embedded::{FaultRates, SeededRandom};
 
 use super::mapping::Settings;
 
-/// Steps of the part in which things go wrong.
+/// Steps of the part in which things go wrong, in a schedule that a seed chooses.
 pub const STEPS: u64 = 22;
 /// What one step takes, ms, and the period of the agents' samples.
 pub const STEP_MS: i64 = 10_000;
@@ -55,6 +55,10 @@ pub struct Plan {
     /// `ingest` and `evaluate-alerts` never fail, `aggregate` does: then every change of a check is a
     /// transition at its own instant, and each is told exactly once.
     pub calm_alerts: bool,
+    /// Steps of the part in which things go wrong.
+    pub steps: u64,
+    /// Steps in which `aggregate` can do nothing at all.
+    pub aggregate_down: std::ops::Range<u64>,
     /// What is done wrong on purpose.
     pub wrong: Option<Wrong>,
 }
@@ -112,11 +116,36 @@ impl Plan {
             poison: below(&mut random, 150),
             killers: below(&mut random, 100),
             calm_alerts,
+            steps: STEPS,
+            aggregate_down: 0..0,
             wrong: None,
         }
     }
 
-    /// The same, done wrong; where that is wrong only with concurrent readers, with them.
+    /// Nothing goes wrong but `aggregate`, which fails for so many steps; mappings are set as in the
+    /// template.
+    #[must_use]
+    pub fn outage(seed: u64, steps: u64, aggregate_down: std::ops::Range<u64>) -> Self {
+        let evaluate = Settings { record_age_ms: None, window_ms: 0, on_failure: false, ..Settings::default() };
+        Self {
+            seed,
+            shards: 2,
+            agents: 2,
+            aggregate: Settings::default(),
+            evaluate,
+            rates: FaultRates::default(),
+            kills: 0,
+            reshards: 0,
+            poison: 0,
+            killers: 0,
+            calm_alerts: true,
+            steps,
+            aggregate_down,
+            wrong: None,
+        }
+    }
+
+    /// What `seed` chooses, done wrong; where that is wrong only with concurrent readers, with them.
     #[must_use]
     pub fn wrong(seed: u64, wrong: Wrong) -> Self {
         let mut plan = Self::of(seed);

@@ -4,14 +4,19 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use async_trait::async_trait;
 use broadcast::Broadcaster;
 use embedded::{Faults, faulty_ports};
+use lambda::Deadline;
+use lambda::pace::Pace;
+use lambda::wakes::PlainWakes;
 use pipeline::connect::Connection;
 use pipeline::http::Request;
 use pipeline::keys::Caller;
 use pipeline::wire::{AgentFrame, StreamEnvelope};
-use pipeline::{Context, DAY_MS, Delivered, Fault, Settings, TenantId, Wake, ingest as pushing};
-use ports::Ports;
+use pipeline::{Context, DAY_MS, Delivered, Settings, Wake, ingest as pushing};
+use ports::{Blobs, PortError, Ports};
+use serde_json::Value;
 
 use super::event;
 use super::mapping::Batch;
@@ -43,8 +48,6 @@ pub enum Call {
     Wake(Wake),
     /// The minute's schedule.
     Tick,
-    /// A pulse for every shard.
-    Pulse,
     /// An object of the on-failure bucket.
     Object(String),
     /// An agent's frame.
@@ -57,7 +60,7 @@ pub enum Call {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Ended {
     /// The function answered.
-    Answered(serde_json::Value),
+    Answered(Value),
     /// It said that it failed.
     Error(String),
     /// It crashed, or took too long.
@@ -79,6 +82,7 @@ pub struct Process {
     function: Function,
     context: Context,
     broadcaster: Broadcaster,
+    pace: Pace,
     way: Way,
     faults: Arc<Faults>,
     wrong: Option<Wrong>,
@@ -105,7 +109,15 @@ impl Process {
         }
         let context = Context::new(ports, settings());
         let broadcaster = Broadcaster::default();
-        Self { function, context, broadcaster, way, faults: Arc::clone(faults), wrong: ground.wrong }
+        Self {
+            function,
+            context,
+            broadcaster,
+            pace: Pace::default(),
+            way,
+            faults: Arc::clone(faults),
+            wrong: ground.wrong,
+        }
     }
 
     /// A cold one in the place of this one.
@@ -124,46 +136,80 @@ impl Process {
             // It was to be killed at a call that it never made: then after its last one.
             Some(_) if death.is_some() => Ended::Crashed,
             Some(Ok(answer)) => Ended::Answered(answer),
-            Some(Err(fault)) => Ended::Error(fault.to_string()),
+            Some(Err(what)) => Ended::Error(what),
         }
     }
 
-    async fn call(&mut self, call: &Call) -> Result<serde_json::Value, Fault> {
+    async fn call(&mut self, call: &Call) -> Result<Value, String> {
         let context = &self.context;
+        let now = context.ports.clock.now();
+        let event = match call {
+            Call::Stream(batch) => event::kinesis(batch),
+            Call::Changes(batch) => event::changes(batch),
+            Call::Wake(wake) => event::message(1, &serde_json::to_string(wake).map_err(|e| e.to_string())?, 1),
+            Call::Tick => event::scheduled(now),
+            Call::Object(name) => event::object_created(now, name),
+            Call::Frame(_) | Call::Push(_) => Value::Null,
+        };
+        let never = Deadline::never();
         match (self.function, call) {
-            (Function::Aggregate, Call::Stream(batch)) => {
-                let records = delivered(batch);
-                match self.wrong {
-                    None | Some(Wrong::LastWriterAck) => aggregate::handle(context, &records).await?,
-                    Some(how) => wrong::aggregate(context, how, &records).await?,
-                }
+            (Function::Aggregate, Call::Stream(batch)) if wrong::replaces_aggregate(self.wrong) => {
+                wrong::aggregate(context, self.wrong, &delivered(batch)).await.map_err(|fault| fault.to_string())?;
+                Ok(Value::Null)
             }
-            (Function::Aggregate, Call::Tick) => aggregate::schedule(context).await?,
-            (Function::Aggregate, Call::Object(name)) => {
-                let blobs = Arc::clone(&context.ports.blobs);
-                pipeline::aggregate::rejoin(context, &*blobs, name, event::records_of).await?;
+            (Function::Aggregate, _) => {
+                let bucket = &*context.ports.blobs;
+                let failed = Prefixed(bucket);
+                told(aggregate::event::answer(context, &failed, &self.pace, never, event).await)
             }
-            (Function::Evaluate, Call::Stream(batch)) => evaluate_alerts::stream(context, &delivered(batch)).await?,
-            (Function::Evaluate, Call::Changes(_)) => evaluate_alerts::changes(context, &TenantId::default()).await?,
-            (Function::Evaluate, Call::Wake(wake)) => evaluate_alerts::wake(context, wake).await?,
-            (Function::Evaluate, Call::Tick) => evaluate_alerts::tick(context).await?,
-            (Function::Evaluate, Call::Pulse) => evaluate_alerts::pulse(context).await?,
-            (Function::Broadcast, Call::Stream(batch)) => {
-                broadcast::handle(context, &mut self.broadcaster, &delivered(batch)).await?;
+            (Function::Evaluate, _) => {
+                told(evaluate_alerts::event::answer(context, &PlainWakes, &self.pace, never, event).await)
             }
-            (Function::Ingest, Call::Frame(frame)) => match &frame.1 {
-                AgentFrame::Heartbeat { epoch, counters } => {
-                    pushing::heartbeat(&context.ports, &frame.0, *epoch, counters).await?;
-                }
-                other => ingest::message(context, &frame.0, other).await?,
-            },
+            (Function::Broadcast, _) => {
+                told(broadcast::event::answer(context, &mut self.broadcaster, never, event).await)
+            }
+            (Function::Ingest, Call::Frame(frame)) => {
+                let (connection, frame) = &**frame;
+                let sent = match frame {
+                    AgentFrame::Heartbeat { epoch, counters } => {
+                        pushing::heartbeat(&context.ports, connection, *epoch, counters).await
+                    }
+                    other => ingest::message(context, connection, other).await,
+                };
+                sent.map(|()| Value::Null).map_err(|fault| fault.to_string())
+            }
             (Function::Ingest, Call::Push(push)) => {
-                let pushed = pushing::graphite(context, &push.0, &push.1).await?;
-                return Ok(serde_json::to_value(pushed).unwrap_or_default());
+                let pushed = pushing::graphite(context, &push.0, &push.1).await.map_err(|fault| fault.to_string())?;
+                serde_json::to_value(pushed).map_err(|error| error.to_string())
             }
-            (function, call) => return Err(Fault::Internal(format!("{function:?} is not woken by {call:?}"))),
+            (Function::Ingest, call) => Err(format!("ingest is not woken by {call:?}")),
         }
-        Ok(serde_json::Value::Null)
+    }
+}
+
+fn told(answer: Result<Value, lambda::Failure>) -> Result<Value, String> {
+    answer.map_err(|failure| failure.to_string())
+}
+
+/// The on-failure bucket: the memory ports have one store of objects, and this is a part of it.
+struct Prefixed<'a>(&'a dyn Blobs);
+
+#[async_trait]
+impl Blobs for Prefixed<'_> {
+    async fn put(&self, name: &str, bytes: bytes::Bytes) -> Result<(), PortError> {
+        self.0.put(name, bytes).await
+    }
+
+    async fn get(&self, name: &str) -> Result<Option<bytes::Bytes>, PortError> {
+        self.0.get(name).await
+    }
+
+    async fn delete(&self, name: &str) -> Result<(), PortError> {
+        self.0.delete(name).await
+    }
+
+    async fn list(&self, prefix: &str) -> Result<Vec<String>, PortError> {
+        self.0.list(&format!("aws/lambda/{prefix}")).await
     }
 }
 

@@ -33,11 +33,15 @@ pub struct Page {
     pub subject: String,
     /// That invocation has marked it as told.
     pub marked: bool,
+    /// When it was sent.
+    pub sent_at: Timestamp,
 }
 
 /// All of it.
 #[derive(Debug, Default)]
 pub struct Truth {
+    /// The time on the world's clock.
+    pub now: Timestamp,
     /// By transition id.
     pub owed: BTreeMap<String, Transition>,
     /// In their order.
@@ -91,6 +95,6 @@ impl Truth {
     pub(super) fn published(&mut self, by: u64, message: &Message) {
         let body: serde_json::Value = serde_json::from_str(&message.default).unwrap_or_default();
         let transition = body.get("transition_id").and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
-        self.pages.push(Page { by, transition, subject: message.subject.clone(), marked: false });
+        self.pages.push(Page { by, transition, subject: message.subject.clone(), marked: false, sent_at: self.now });
     }
 }

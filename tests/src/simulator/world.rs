@@ -17,10 +17,11 @@ use super::event;
 use super::happened::Happened;
 use super::invariants;
 use super::mapping::{Batch, Mapping, Settings};
-use super::plan::{Plan, STEP_MS, STEPS};
+use super::plan::{Plan, STEP_MS};
 use super::probe::{Death, Watch};
 use super::process::{Call, Ended, Function, Ground, Process, settings};
 use super::shards::Shards;
+use super::truth::{Page, Transition};
 
 /// The first part of a step: from the samples to the functions.
 const FLIGHT_MS: i64 = 3_000;
@@ -97,21 +98,31 @@ pub struct World {
     pub(super) killers: BTreeSet<u128>,
     pub(super) random: SeededRandom,
     chaos: bool,
+    step_now: u64,
 }
 
 /// Runs a plan. An error tells what did not hold.
 pub async fn run(plan: Plan) -> Result<Happened, String> {
+    let world = lived(plan).await?;
+    Ok(invariants::sum(&world))
+}
+
+/// The same, for who wants to see more of it.
+pub async fn lived(plan: Plan) -> Result<World, String> {
     let mut world = World::new(plan).await;
     world.chaos(true);
-    for step in 0..STEPS {
+    // The first tick begins the chain of pulses.
+    world.tick().await?;
+    for step in 0..world.plan.steps {
         world.step(step).await?;
     }
+    world.step_now = u64::MAX;
     world.chaos(false);
     world.settle().await?;
     invariants::at_the_end(&world).await?;
     world.compact().await?;
     invariants::after_compaction(&world).await?;
-    Ok(invariants::sum(&world))
+    Ok(world)
 }
 
 impl World {
@@ -161,7 +172,21 @@ impl World {
             objects_made: 0,
             killers: BTreeSet::new(),
             chaos: false,
+            step_now: 0,
         }
+    }
+
+    /// The pages that receivers took, each with its transition.
+    #[must_use]
+    pub fn pages(&self) -> Vec<(Page, Option<Transition>)> {
+        let truth = self.ground.watch.truth();
+        truth.pages.iter().map(|page| (page.clone(), truth.owed.get(&page.transition).cloned())).collect()
+    }
+
+    /// What happened.
+    #[must_use]
+    pub fn happened(&self) -> Happened {
+        invariants::sum(self)
     }
 
     pub(super) fn now(&self) -> Timestamp {
@@ -184,6 +209,7 @@ impl World {
 
     async fn step(&mut self, step: u64) -> Result<(), String> {
         let now = self.now();
+        self.step_now = step;
         for agent in &mut self.agents {
             agent.collect(now, step, &mut self.random);
         }
@@ -206,13 +232,9 @@ impl World {
 
     /// Every sender sends what waits, each in its order, until something is not taken.
     async fn send(&mut self) {
-        let mut jobs = vec![job(Function::Evaluate, Call::Pulse)];
-        jobs.extend(
-            self.router
-                .oldest()
-                .map(|push| Job { origin: Origin::Push, ..job(Function::Ingest, Call::Push(Box::new(push))) }),
-        );
-        self.work(jobs).await;
+        if let Some(push) = self.router.oldest() {
+            self.work(vec![Job { origin: Origin::Push, ..job(Function::Ingest, Call::Push(Box::new(push))) }]).await;
+        }
         for number in 0..self.agents.len() {
             while let Some((seq, connection, frame)) = self.agents[number].oldest() {
                 self.work(vec![job(Function::Ingest, Call::Frame(Box::new((connection, frame))))]).await;
@@ -309,6 +331,7 @@ impl World {
 
     /// Runs them at the same time and tells everybody what came of it.
     async fn work(&mut self, jobs: Vec<Job>) {
+        self.ground.watch.truth().now = self.now();
         let mut running = Vec::new();
         for job in jobs {
             let death = self.death(&job);
@@ -336,6 +359,9 @@ impl World {
     }
 
     fn death(&mut self, job: &Job) -> Option<Death> {
+        if job.function == Function::Aggregate && self.plan.aggregate_down.contains(&self.step_now) {
+            return Some(Death { call: 0, after: false });
+        }
         let killer = |batch: &Batch| batch.records.iter().any(|record| self.killers.contains(&record.sequence));
         let kills = match &job.origin {
             Origin::Aggregate(batch) => killer(batch),
@@ -369,17 +395,17 @@ impl World {
                 self.broadcast.ended(batch, outcome, now, random);
             }
             // A queue gives a message again that was not deleted, and sometimes one that was.
-            Origin::Timer(due) if matches!(ended, Ended::Answered(_)) && !(self.chaos && random.chance(50)) => {
+            Origin::Timer(due) if took_all(ended) && !(self.chaos && random.chance(50)) => {
                 self.embedded.timers().done(vec![*due]).await.unwrap();
             }
-            Origin::Object(name) if matches!(ended, Ended::Answered(_)) && !(self.chaos && random.chance(200)) => {
+            Origin::Object(name) if took_all(ended) && !(self.chaos && random.chance(200)) => {
                 self.objects.retain(|other| *other != name);
                 self.happened.rejoined += 1;
                 if self.objects.is_empty() {
                     self.given_up.clear();
                 }
             }
-            Origin::Push if matches!(ended, Ended::Answered(_)) => self.router.taken(now),
+            Origin::Push if took_all(ended) => self.router.taken(now),
             Origin::Timer(_) | Origin::Object(_) | Origin::Push | Origin::Nobody => {}
         }
     }
@@ -461,6 +487,11 @@ fn job(function: Function, call: Call) -> Job {
 
 fn stream_job(function: Function, batch: Batch, origin: fn(Batch) -> Origin) -> Job {
     Job { function, call: Call::Stream(batch.clone()), origin: origin(batch) }
+}
+
+/// Whether a message or a request needs no second time.
+fn took_all(ended: &Ended) -> bool {
+    matches!(ended, Ended::Answered(answer) if lambda::partial::handed_back(answer) == 0)
 }
 
 fn judged(batch: &Batch, ended: &Ended, mapping: &Mapping) -> Outcome {

@@ -13,8 +13,15 @@ use ports::{Accepted, Condition, Key, Partition, PortError, Ports, Stream, Strea
 use super::plan::Wrong;
 use super::process::is_readable;
 
+/// Whether `aggregate` is what is done wrong.
+#[must_use]
+pub fn replaces_aggregate(how: Option<Wrong>) -> bool {
+    how.is_some_and(|how| how != Wrong::LastWriterAck)
+}
+
 /// `aggregate`, done wrong.
-pub async fn aggregate(context: &Context, how: Wrong, records: &[Delivered]) -> Result<(), Fault> {
+pub async fn aggregate(context: &Context, how: Option<Wrong>, records: &[Delivered]) -> Result<(), Fault> {
+    let Some(how) = how else { return aggregate::handle(context, records).await };
     match how {
         Wrong::SkipSeen | Wrong::SkipSeenFirst => skip_seen(context, how, records).await,
         Wrong::Increments => {
