@@ -204,14 +204,21 @@ impl World {
         listed(shown.collect())
     }
 
-    /// The subjects of what was sent since the last call, a topic's name before what it got.
+    /// The subjects of what was sent since the last call: mail's, the pager's, then the webhooks'.
     pub(super) fn sent(&self) -> String {
         let shown = |message: Message| match message.destination {
             Destination::Pager => format!("pager {}", message.subject),
             Destination::Mail => format!("mail {}", message.subject),
             Destination::Webhook { .. } => message.subject,
         };
-        listed(self.topic.take_published().into_iter().map(shown).collect())
+        let mut sent = self.topic.take_published();
+        // They go out at the same time; what one of them got stays in its order.
+        sent.sort_by_key(|message| match message.destination {
+            Destination::Mail => 0,
+            Destination::Pager => 1,
+            Destination::Webhook { .. } => 2,
+        });
+        listed(sent.into_iter().map(shown).collect())
     }
 }
 
