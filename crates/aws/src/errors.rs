@@ -197,6 +197,9 @@ impl Call {
             SdkError::ServiceError(service) => {
                 let meta = service.err().meta();
                 let status = service.raw().status().as_u16();
+                if service.raw().status().is_success() {
+                    return transient(unreadable(self, status));
+                }
                 let request = meta.extra("aws_request_id").unwrap_or_default();
                 self.answered(meta.code(), status, meta.message(), request)
             }
@@ -211,7 +214,7 @@ impl Call {
             }
             SdkError::ResponseError(response) => {
                 let status = response.raw().status().as_u16();
-                transient(format!("{self} gave an answer that cannot be read (status {status})"))
+                transient(unreadable(self, status))
             }
             SdkError::ConstructionFailure(_) => {
                 let cause = innermost(error);
@@ -261,6 +264,10 @@ impl std::fmt::Display for Call {
 fn shown(message: Option<&str>) -> String {
     let message: String = message.unwrap_or_default().chars().take(MESSAGE_CHARS_MAX).collect();
     if message.is_empty() { message } else { format!(" ({message})") }
+}
+
+fn unreadable(call: Call, status: u16) -> String {
+    format!("{call} gave an answer that cannot be read (status {status})")
 }
 
 /// The deepest cause: what is above it says only that something failed.

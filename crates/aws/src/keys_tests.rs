@@ -41,7 +41,25 @@ fn spellings_never_change() {
     }
     let Spelled { place, pk, sk } = spell_wake(&tenant, Timestamp(1_700_000_000_000), "rules/x");
     text.push_str(&format!("{place:?} {pk} {sk}\n"));
-    expect![[r#""#]].assert_eq(&text);
+    expect![[r#"
+        Main tenants /a/ü b
+        Main keys#02 /a/ü b
+        Main tickets#02 /a/ü b
+        Main connections#02 /a/ü b
+        Main pulses /a/ü b
+        Main presence#02/team-a /a/ü b
+        Main subscriptions/team-a /a/ü b
+        Main config/team-a /a/ü b
+        Manifest manifest/team-a /a/ü b
+        Main checks#02/team-a /a/ü b
+        Main sources/team-a /a/ü b
+        Main rule-state/team-a /a/ü b
+        Main groups/team-a /a/ü b
+        Main outbox/team-a /a/ü b
+        Main receivers/team-a /a/ü b
+        Main quarantine/team-a /a/ü b
+        Main wakes/team-a /00000001700000000000/rules/x
+    "#]].assert_eq(&text);
 }
 
 #[test]

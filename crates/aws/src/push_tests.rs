@@ -47,7 +47,7 @@ async fn the_address_is_the_stages_and_the_id_is_escaped() {
     push.disconnect(&id()).await.unwrap();
     let seen = stub.seen();
     assert_eq!((seen[0].method.as_str(), seen[0].body.as_str()), ("POST", "text"));
-    assert_eq!(seen[0].uri, "https://x.example/live/%40connections/L0SM9cOFvHcCIhw%3D");
+    assert_eq!(seen[0].uri, "https://x.example/live/@connections/L0SM9cOFvHcCIhw%3D");
     assert_eq!((seen[1].method.as_str(), &seen[1].uri), ("DELETE", &seen[0].uri));
 }
 

@@ -77,6 +77,20 @@ async fn other_reasons_are_errors_with_their_class_and_place() {
     assert_eq!(written.unwrap_err().class, ErrorClass::Permanent);
 }
 
+/// The emulator refuses so many bytes, DynamoDB does not.
+#[tokio::test]
+async fn as_many_bytes_as_the_port_allows_are_sent_and_no_more() {
+    let stub = Stub::new(|_| Answer::ok(json!({})));
+    let documents = documents(&stub).await;
+    let puts = |bytes: usize| {
+        let put = |n: usize| Write::put(key(&n.to_string()), vec![1; bytes], Condition::Always);
+        (0..20).map(put).collect::<Vec<_>>()
+    };
+    assert_eq!(documents.write_all(puts(ports::WRITE_ALL_BYTES_MAX / 20)).await, Ok(WrittenAll::Done));
+    let error = documents.write_all(puts(ports::WRITE_ALL_BYTES_MAX / 20 + 1)).await.unwrap_err();
+    assert_eq!((error.class, stub.seen().len()), (ErrorClass::Permanent, 1));
+}
+
 #[tokio::test]
 async fn nothing_to_write_is_done() {
     let stub = Stub::script([]);
