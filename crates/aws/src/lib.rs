@@ -45,9 +45,12 @@ pub use stack::Stack;
 #[cfg(feature = "sdk")]
 pub use timer::{Received, Timers};
 
-#[cfg(all(test, feature = "sdk"))]
+#[cfg(test)]
+#[cfg(feature = "sdk")]
 mod contract_tests;
-#[cfg(all(test, feature = "sdk"))]
+#[cfg(test)]
+#[cfg(feature = "sdk")]
 mod emulator;
-#[cfg(all(test, feature = "sdk"))]
+#[cfg(test)]
+#[cfg(feature = "sdk")]
 mod stub;

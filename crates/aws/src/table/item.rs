@@ -122,8 +122,8 @@ fn number(number: impl ToString) -> AttributeValue {
 
 /// Creates or replaces.
 pub(super) fn update(value: &Bytes, expires_at: Option<Timestamp>, id: WriteId, floor: u64) -> Expression {
-    let mut update = Expression::default();
-    update.text = "SET ver = if_not_exists(ver, :floor) + :one, val = :val, wid = :wid".to_owned();
+    let set = "SET ver = if_not_exists(ver, :floor) + :one, val = :val, wid = :wid";
+    let mut update = Expression { text: set.to_owned(), values: Attributes::new() };
     update.value(":floor", number(floor));
     update.value(":one", number(1));
     update.value(":val", AttributeValue::B(Blob::new(value.to_vec())));
