@@ -4,13 +4,20 @@
 //! which the test has values of its own; `only on AWS: …` and `on each host: …` are skipped aloud.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write;
 use std::path::Path;
+use std::process::{Child, Stdio};
+use std::time::Duration;
 
+use tempfile::TempDir;
 use tests::stack::{NAME, outcome};
-use tests::{Agent, Emulator, Place, Tools, programs, until};
+use tests::{Agent, Emulator, Place, Tools, programs, until, until_in};
 
 use crate::pagerduty::PagerDuty;
+
+/// How long a block may take: a deployment to an emulator takes seconds.
+const BLOCK_MAX: Duration = Duration::from_secs(180);
 
 /// A block of commands, and the comment before it.
 #[derive(Debug, PartialEq)]
@@ -78,7 +85,6 @@ async fn the_commands_of_the_operations_document_work() {
     let Some(tools) = Tools::ready() else { return };
     let emulator = Emulator::started(&tools).await;
     let (pagerduty, opsgenie) = (PagerDuty::start().await, PagerDuty::start().await);
-    let folder = tempfile::tempdir().expect("a folder");
     let yours = [
         ("STACK", NAME),
         ("REGION", "us-east-1"),
@@ -88,9 +94,9 @@ async fn the_commands_of_the_operations_document_work() {
         ("PHONE", "+491701234567"),
         ("AWS_REGION", "us-east-1"),
     ];
-    let shell = Shell { emulator: &emulator, tools: &tools, folder: folder.path(), yours: &yours };
+    let mut shell = Shell::start(&emulator, &yours);
     let mut agents: Vec<Agent> = Vec::new();
-    let mut ran = 0;
+    let mut said = String::new();
     for block in blocks(&document()) {
         let at = format!("docs/operations.md:{}", block.line);
         match block.note.as_str() {
@@ -100,8 +106,7 @@ async fn the_commands_of_the_operations_document_work() {
                 continue;
             }
             "two agents" => {
-                let line = fs::read_to_string(folder.path().join("said")).expect("the install line");
-                agents = two_agents(&line).await;
+                agents = two_agents(&said).await;
             }
             "the pager tells of Trip" => {
                 told(&pagerduty, true).await;
@@ -111,17 +116,17 @@ async fn the_commands_of_the_operations_document_work() {
                 told(&pagerduty, false).await;
                 told(&opsgenie, false).await;
             }
+            "after the replay" => {}
             note => {
                 assert!(note.starts_with("only on AWS: ") || note.starts_with("on each host: "), "{at}: {note}");
                 eprintln!("skipped: {at}: {note}");
                 continue;
             }
         }
-        shell.run(&at, &block.commands);
-        ran += 1;
+        said = shell.run(&at, &block.commands).await;
     }
-    println!("{ran} blocks ran");
-    assert!(ran > 10, "{ran} blocks");
+    println!("{} blocks ran", shell.ran);
+    assert!(shell.ran > 10, "{} blocks", shell.ran);
     for agent in &mut agents {
         agent.kill();
     }
@@ -130,46 +135,72 @@ async fn the_commands_of_the_operations_document_work() {
     assert!(!left.status.success(), "the stack is still there");
 }
 
-/// Where the blocks run: one after the other, with what they export and the functions they define.
-struct Shell<'a> {
-    emulator: &'a Emulator,
-    tools: &'a Tools,
-    folder: &'a Path,
-    yours: &'a [(&'a str, &'a str)],
+/// One shell for all blocks, as a person would have it.
+struct Shell {
+    child: Child,
+    folder: TempDir,
+    ran: usize,
 }
 
-impl Shell<'_> {
-    fn run(&self, at: &str, commands: &str) {
-        let state = self.folder.join("state");
-        let keep = "{ export -p; declare -f; }";
-        let script = format!(
-            "set -eu\n[ ! -e '{0}' ] || . '{0}'\n{commands}\n{keep} >'{0}.new'\nmv '{0}.new' '{0}'\n",
-            state.display()
-        );
-        let mut command = self.emulator.command(Path::new("bash"));
+impl Shell {
+    fn start(emulator: &Emulator, yours: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
         let operator = programs::daywatch();
-        let beside = operator.parent().expect("a folder").display();
-        let own_path = std::env::join_paths(
-            [operator.parent().expect("a folder"), &self.tools.programs]
-                .into_iter()
-                .map(Path::to_path_buf)
-                .chain(std::env::split_paths(&path_variable())),
-        );
+        let beside = operator.parent().expect("a folder").to_path_buf();
+        let own = [beside, emulator.tools().programs.clone()].into_iter();
+        let path = std::env::join_paths(own.chain(std::env::split_paths(&path_variable()))).expect("a path");
+        let log = || File::options().create(true).append(true).open(folder.path().join("log")).expect("a log");
+        let mut command = emulator.command(Path::new("bash"));
         command
-            .args(["-c", &script])
+            .args(["-e", "-u", "-o", "pipefail"])
             .current_dir(repository())
-            .env("PATH", own_path.unwrap_or_else(|error| panic!("{beside}: {error}")))
+            .env("PATH", path)
             .env("DAYWATCH_BIN", &operator)
             .env("DAYWATCH_AGENT_BIN", programs::daywatch_agent())
-            .env("ZIPS", &self.tools.zips)
+            .env("DAYWATCH_CLOUD_VENV", emulator.tools().programs.parent().expect("a folder"))
+            .env("ZIPS", &emulator.tools().zips)
+            .env("AGENTS", folder.path())
+            .env("EMULATOR_ADDRESS", emulator.address())
             .env("YES", NAME)
-            .env("EMULATOR_ADDRESS", self.emulator.address())
-            .envs(self.yours.iter().copied());
-        let output = outcome(&mut command);
-        let (said, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        println!("{at}\n{commands}{said}{errors}");
-        assert!(output.status.success(), "{at}: {}\n{commands}{said}{errors}", output.status);
-        fs::write(self.folder.join("said"), said.as_bytes()).expect("a file");
+            .envs(yours.iter().copied())
+            .stdin(Stdio::piped())
+            .stdout(log())
+            .stderr(log());
+        let child = command.spawn().unwrap_or_else(|error| panic!("bash: {error}"));
+        Self { child, folder, ran: 0 }
+    }
+
+    /// Runs a block to its end; what it says.
+    async fn run(&mut self, at: &str, commands: &str) -> String {
+        self.ran += 1;
+        let block = self.folder.path().join("block");
+        fs::write(&block, commands).expect("a file");
+        let before = self.log().len();
+        let done = format!("-- block {} is done", self.ran);
+        let line = format!(". '{}' </dev/null; printf '\n%s\n' '{done}'\n", block.display());
+        self.child.stdin.as_mut().expect("a pipe").write_all(line.as_bytes()).expect("the shell runs");
+        let said = until_in(BLOCK_MAX, at, async || {
+            let said = self.log().split_off(before);
+            if let Some(ended) = self.child.try_wait().expect("a child can be asked for") {
+                panic!("{at}: {ended}\n{commands}{said}");
+            }
+            said.contains(&done).then_some(said)
+        })
+        .await;
+        println!("{at}\n{commands}{said}");
+        said
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).expect("a log")
+    }
+}
+
+impl Drop for Shell {
+    fn drop(&mut self) {
+        // An error means that it has ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
