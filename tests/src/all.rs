@@ -8,6 +8,8 @@
 //!   where it is counted, and that their neighbours go through.
 //! * `boundaries`: who may depend on whom, read from `cargo metadata`; no runtime, HTTP or AWS crate
 //!   below `pipeline`. Forged edges show that it refuses.
+//! * `cloud`: the template with the six functions on an emulator of AWS: the main job through the
+//!   strict gateway and SNS, restarts under load, wrong settings, the commands of docs/operations.md.
 //! * `end_to_end`: the main job on real input, against any address: the real agent with real plugins,
 //!   collectd and a log that rotates; query, block, page, webhook, ledger.
 //! * `hostile_plugins`: plugins that hang, flood, fork or are missing, on the real agent.
@@ -31,6 +33,7 @@
 
 mod bad_input;
 mod boundaries;
+mod cloud;
 mod end_to_end;
 mod hostile_plugins;
 mod house;
