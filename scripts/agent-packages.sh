@@ -32,7 +32,7 @@ install_zig() {
 
 # tool NAME VERSION: a tool of cargo's, in that very version.
 tool() {
-  [ "$("$tools/bin/$1" --version 2>/dev/null | first_version)" = "$2" ] && return 0
+  cargo install --list --root "$tools" | grep -qx "$1 v$2:" && return 0
   echo "Installing $1 $2 …"
   CARGO_TARGET_DIR=$cache/cargo-tools-build cargo install --quiet --locked --root "$tools" --version "$2" "$1"
   rm -rf "$cache/cargo-tools-build"

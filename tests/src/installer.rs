@@ -3,6 +3,7 @@
 //! removing it, the service under systemd, and everything that a host or a user may have wrong.
 
 mod bad;
+mod package;
 mod root;
 mod service;
 
@@ -88,7 +89,7 @@ async fn the_install_line_on_a_bare_debian_root_and_all_that_follows_it() {
     let first = root.run(&offer.line(&place.agent_key, "--name web-1 --no-service"));
     let seconds = started.elapsed().as_secs_f64();
     assert!(first.ok && first.last == CONNECTED, "{}", first.text);
-    println!("measured: from the install line to the first sample stored: {seconds:.1} s (debug build of both)");
+    println!("measured: from the install line to the first sample stored: {seconds:.1} s");
     let load = until("the sample is found", async || place.number("node_load1{source=\"web-1\"}").await).await;
     assert!(load >= 0.0);
 

@@ -90,6 +90,10 @@ impl Root {
     /// Boots the root with its systemd, runs `script` when all is up, and answers what it printed; the
     /// root is off again then. `None`, said aloud, where systemd does not come up here.
     pub(super) fn boot(&self, script: &str) -> Option<String> {
+        if !Path::new("/usr/bin/systemd-nspawn").exists() {
+            eprintln!("skipped: the agent under systemd; no systemd-nspawn (apt-get install systemd-container)");
+            return None;
+        }
         let upper = self.layer.path().join("upper");
         let units = upper.join("etc/systemd/system");
         let wants = units.join("multi-user.target.wants");
@@ -108,6 +112,11 @@ impl Root {
             return None;
         }
         Some(said)
+    }
+
+    /// Puts a file into it.
+    pub(super) fn put(&self, from: &Path, name: &str) {
+        std::fs::copy(from, self.layer.path().join("upper").join(name)).expect("a file is copied");
     }
 
     /// Every file with its kind, mode, owner, target and size; and the accounts. Left out are the
