@@ -26,6 +26,7 @@ impl Connections {
         if let Some((at, connection)) = known
             && at.plus_ms(CONNECTION_FRESH_MS) > now
         {
+            note_tenant(&connection);
             return Ok(Some(connection));
         }
         self.known().remove(id);
@@ -44,6 +45,7 @@ impl Connections {
             Err(fault) => return Err(fault),
         }
         self.remember(now, &connection);
+        note_tenant(&connection);
         Ok(Some(connection))
     }
 
@@ -69,6 +71,11 @@ impl Connections {
         // Whatever a panic left is at worst looked up again.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whose event it is, for the logs.
+fn note_tenant(connection: &Connection) {
+    tracing::Span::current().record("tenant", connection.caller.tenant.as_str());
 }
 
 #[cfg(test)]

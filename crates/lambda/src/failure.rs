@@ -83,9 +83,3 @@ impl From<ports::PortError> for Failure {
         Self::Fault(error.into())
     }
 }
-
-/// Whether trying the same again may help. What cannot be helped is set aside instead.
-#[must_use]
-pub fn may_pass(fault: &Fault) -> bool {
-    matches!(fault, Fault::Unavailable(_) | Fault::Conflict(_) | Fault::TooMany(_))
-}

@@ -26,4 +26,4 @@ pub mod websocket;
 
 pub use deadline::Deadline;
 pub use event::{Change, Event, Message};
-pub use failure::{BadEvent, Failure, may_pass};
+pub use failure::{BadEvent, Failure};

@@ -87,6 +87,12 @@ impl Fault {
         }
     }
 
+    /// Whether the same may succeed later. What cannot is kept aside, not tried for ever.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Unavailable(_) | Self::Conflict(_) | Self::TooMany(_))
+    }
+
     /// Seconds to wait, where trying again helps.
     #[must_use]
     pub fn retry_after_seconds(&self) -> Option<u32> {

@@ -29,7 +29,7 @@ pub use rule_files::{RULE_FILES_CACHED_MAX, RuleCache};
 pub use show::{alerts, rules};
 
 use crate::error::Fault;
-use crate::{Context, Delivered, TenantId, Timestamp, Wake, documents, outbox};
+use crate::{Context, Delivered, TenantId, Timestamp, Wake, aggregate, documents, outbox};
 
 /// How often a step is tried again when somebody else wrote the rule's state meanwhile.
 const STEP_ATTEMPTS_MAX: usize = 20;
@@ -39,9 +39,28 @@ pub const NEWEST_PER_STEP_MAX: usize = 64;
 /// What a wake-up for a group begins with; the group's id follows.
 const WAKE_GROUP: &str = "group:";
 
-/// One shard's batch. Safe to be delivered again and again.
+/// One shard's batch. Safe to be delivered again and again; an error is one that may pass.
 pub async fn stream(context: &Context, records: &[Delivered]) -> Result<(), Fault> {
     stream::take(context, records).await
+}
+
+/// A failure that cannot pass must not hold up everybody else's alerts for ever: it is kept with what
+/// it was about (the same one again is the same item), counted, and left. The records themselves are
+/// with `aggregate`.
+pub async fn set_aside(
+    context: &Context,
+    tenant: &TenantId,
+    about: &str,
+    done: Result<(), Fault>,
+) -> Result<(), Fault> {
+    match done {
+        Err(fault) if !fault.may_pass() => {
+            tracing::error!(%tenant, about, "cannot be evaluated: {fault}");
+            let note = format!("{about}\n{fault}");
+            aggregate::quarantine(&context.ports, tenant, note.as_bytes(), "cannot_be_evaluated").await
+        }
+        done => done,
+    }
 }
 
 /// A tenant's manifest has grown.

@@ -7,8 +7,9 @@ use std::collections::BTreeSet;
 
 use lambda::pace::Pace;
 use lambda::wakes::{Received, Wakes};
-use lambda::{Change, Deadline, Event, Failure, Message, may_pass, meter, partial};
-use pipeline::{Context, Fault, TenantId, Timestamp, Wake, aggregate, documents, presence, wishes};
+use lambda::{Change, Deadline, Event, Failure, Message, meter, partial};
+use pipeline::evaluate::set_aside;
+use pipeline::{Context, Fault, TenantId, Timestamp, Wake, documents, presence, wishes};
 use serde_json::{Value, json};
 
 /// Pulses prove that the pipeline is current. The tick comes each minute: between two, a wake-up of
@@ -112,17 +113,6 @@ async fn tick(context: &Context) -> Result<(), Fault> {
         outcome = outcome.and(wishes::for_rules(context, &tenant).await);
     }
     crate::tick(context).await.and(outcome)
-}
-
-/// A failure that cannot pass is kept with what it was about, once however often it comes.
-async fn set_aside(context: &Context, tenant: &TenantId, about: &str, done: Result<(), Fault>) -> Result<(), Fault> {
-    match done {
-        Err(fault) if !may_pass(&fault) => {
-            let note = format!("{fault}\n{about}");
-            aggregate::quarantine(&context.ports, tenant, note.as_bytes(), "cannot_be_evaluated").await
-        }
-        done => done,
-    }
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use ports::{Delivered, TenantId, Timestamp};
 use series::{Labels, METRIC_NAME, Sample, SourceName};
 use wire::{Batch, CheckResult, CheckState, StreamEnvelope};
 
-use super::{Place, apply_newest, bucket, external};
+use super::{Place, apply_newest, bucket, external, set_aside};
 use crate::error::Fault;
 use crate::{Context, checks, outbox};
 
@@ -30,16 +30,19 @@ struct Seen {
 pub(super) async fn take(context: &Context, records: &[Delivered]) -> Result<(), Fault> {
     let mut outcome = Ok(());
     for (tenant, seen) in read(records) {
-        outcome = outcome.and(tenant_seen(context, &tenant, &seen).await);
+        let judged = tenant_seen(context, &tenant, &seen).await;
+        outcome = outcome.and(set_aside(context, &tenant, "rules", judged).await);
         // After the alerts: what the page shows must not hold up what wakes people.
         for (source, results) in &seen.checks {
-            outcome = outcome.and(checks::note(&context.ports, &tenant, source, results).await);
+            let noted = checks::note(&context.ports, &tenant, source, results).await;
+            outcome = outcome.and(set_aside(context, &tenant, source.as_str(), noted).await);
         }
     }
     outcome
 }
 
-/// One rule that fails does not stop the others, nor what is owed from being sent.
+/// One rule that fails does not stop the others, nor what is owed from being sent. Each failure is
+/// judged by itself, so that one that cannot pass does not hide one that may.
 async fn tenant_seen(context: &Context, tenant: &TenantId, seen: &Seen) -> Result<(), Fault> {
     let now = context.ports.clock.now();
     // What is older than the lookback says nothing about now: a backlog pages nobody.
@@ -54,17 +57,19 @@ async fn tenant_seen(context: &Context, tenant: &TenantId, seen: &Seen) -> Resul
             continue;
         }
         match apply_newest(context, Place { tenant, group, rule }, not_before, observations).await {
-            Err(fault) => outcome = outcome.and(Err(fault)),
+            Err(fault) => outcome = outcome.and(set_aside(context, tenant, &rule.id, Err(fault)).await),
             Ok(applied) => {
                 owed |= applied.owed;
                 if applied.changed {
-                    outcome = outcome.and(bucket::wake_next(context, tenant, group, now).await);
+                    let woken = bucket::wake_next(context, tenant, group, now).await;
+                    outcome = outcome.and(set_aside(context, tenant, &rule.id, woken).await);
                 }
             }
         }
     }
     if owed {
-        outcome = outcome.and(outbox::dispatch(context, tenant).await);
+        let sent = outbox::dispatch(context, tenant).await;
+        outcome = outcome.and(set_aside(context, tenant, "outbox", sent).await);
     }
     outcome
 }
