@@ -107,12 +107,21 @@ esac
 started_ms=$(now_ms)
 tools=$(scripts/cloud-tools.sh)
 case $(uname -m) in aarch64 | arm64) arch=arm64 ;; *) arch=x86_64 ;; esac
-zips=${ZIPS:-$PWD/target/lambda}
-if [ -z "${ZIPS:-}" ]; then
-  if [ "$PROFILE" = dev ]; then scripts/lambdas.sh --profile dev; else scripts/lambdas.sh --arch "$arch"; fi
+built=$(mkdir -p "$(target_folder)/debug" && cd "$(target_folder)/debug" && pwd)
+zips=${ZIPS:-$PWD/target/lambda} operator=${DAYWATCH_BIN:-$built/daywatch} agent=${DAYWATCH_AGENT_BIN:-$built/daywatch-agent}
+if [ -z "${ZIPS:-}" ] && [ "$PROFILE" = dev ]; then
+  # All at once: AWS's libraries are built once for the functions and for the operator's binary.
+  packages=(-p daywatch -p daywatch-agent -p ingest -p ws-connect -p aggregate -p evaluate-alerts -p broadcast -p query)
+  [ -x "$built/query" ] || echo "Building Daywatch with AWS's libraries: some minutes on two cores, the first time …"
+  scripts/page.sh
+  cargo build --locked "${packages[@]}" --features "$(cloud_features)" --bins
+  scripts/lambdas.sh --profile dev --binaries "$built"
+else
+  [ -n "${ZIPS:-}" ] || scripts/lambdas.sh --arch "$arch"
+  if [ -z "${DAYWATCH_BIN:-}" ] || [ -z "${DAYWATCH_AGENT_BIN:-}" ]; then
+    cargo build --locked -p daywatch -p daywatch-agent --features daywatch/aws
+  fi
 fi
-operator=${DAYWATCH_BIN:-$(target_folder)/debug/daywatch} agent=${DAYWATCH_AGENT_BIN:-$(target_folder)/debug/daywatch-agent}
-if [ -z "${DAYWATCH_BIN:-}" ] || [ -z "${DAYWATCH_AGENT_BIN:-}" ]; then cargo build --locked -p daywatch -p daywatch-agent --features daywatch/aws; fi
 built_ms=$(now_ms)
 
 case $EMULATOR in
