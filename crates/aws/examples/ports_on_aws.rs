@@ -1,5 +1,5 @@
 //! How long the ports take on a deployed stack, or on the emulator with `AWS_ENDPOINT_URL` set:
-//! `cargo run --release -p aws --example measure -- STACK [ROUNDS]`. It writes items and objects
+//! `cargo run --release -p aws --example ports_on_aws -- STACK [ROUNDS]`. It writes items and objects
 //! that are named `measure`, and removes them; its records stay in the stream, where `aggregate` puts
 //! them aside as unreadable: take a stack for trial.
 
@@ -11,7 +11,7 @@ use ports::{Condition, Key, Lane, Partition, StreamRecord, TenantId, Write};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
-    let stack = arguments.next().ok_or("usage: measure STACK [ROUNDS]")?;
+    let stack = arguments.next().ok_or("usage: ports_on_aws STACK [ROUNDS]")?;
     let rounds: usize = arguments.next().map_or(Ok(200), |rounds| rounds.parse())?;
     let config = aws::stack::find(&stack).await?.config()?;
     let mut connects = Vec::new();
