@@ -6,8 +6,9 @@ cd "$(dirname "$0")/.."
 # shellcheck source=scripts/host.sh
 . scripts/host.sh
 
-# A browser for the page's tests, real Nagios plugins, a real sender of Graphite lines.
-readonly PACKAGES=(chromium monitoring-plugins-basic collectd-core)
+# A browser for the page's tests, real Nagios plugins, a real sender of Graphite lines; a bare Debian
+# root to install the agent in, and what boots it.
+readonly PACKAGES=(chromium monitoring-plugins-basic collectd-core debootstrap systemd-container)
 
 absent=()
 for package in "${PACKAGES[@]}"; do

@@ -121,3 +121,22 @@ async fn subscriptions_at_their_limits_and_one_past_them() {
     close(&bench.context, &page.0).await.unwrap();
     assert!(live::subscriptions(&bench.context.ports, &TenantId::default()).await.unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn an_agent_that_speaks_another_version_is_told_which_of_the_two_is_older() {
+    for (version, older) in [(0, "the agent is the older one"), (2, "the server is the older one")] {
+        let bench = Bench::new();
+        let key = bench.key(KeyKind::Agent).await;
+        let (connection, mut outgoing) = bench.open(&key, "").await.unwrap();
+        let hello = format!(
+            "{{\"action\":\"hello\",\"version\":{version},\"source\":\"web-1\",\"epoch\":\"0000000000000001\",\
+             \"run_id\":\"r\",\"agent_version\":\"9.9.9\"}}"
+        );
+        let frame = AgentFrame::from_json(&hello).unwrap();
+        assert!(matches!(agent_frame(&bench.context, connection, &frame).await.unwrap(), After::Ends));
+        let told = outgoing.next().await.unwrap();
+        for part in ["\"bye\"", "\"version\"", "9.9.9", older] {
+            assert!(told.contains(part), "{part} is not in {told}");
+        }
+    }
+}
