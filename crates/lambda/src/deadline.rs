@@ -29,10 +29,11 @@ impl Deadline {
         Self(Some(Instant::now() + working_time(remaining)))
     }
 
-    /// The output, or `None` where it was not there in time.
+    /// The output, or `None` where it was not there in time. After the deadline nothing is begun.
     pub async fn within<T>(self, work: impl Future<Output = T>) -> Option<T> {
         match self.0 {
             None => Some(work.await),
+            Some(_) if self.passed() => None,
             Some(at) => timeout_at(at, work).await.ok(),
         }
     }
@@ -74,6 +75,7 @@ mod tests {
         assert_eq!(soon.within(std::future::ready(1)).await, Some(1));
         assert_eq!(soon.within(std::future::pending::<()>()).await, None);
         assert!(soon.passed());
+        assert_eq!(soon.within(std::future::ready(1)).await, None);
         assert!(!Deadline::never().passed());
         assert_eq!(Deadline::never().within(tokio::task::yield_now()).await, Some(()));
     }

@@ -248,7 +248,7 @@ mod tests {
             ("DAYWATCH_BLOBS_BUCKET", "s3://x", "must be a name"),
             ("DAYWATCH_PAGER_TOPIC_ARN", "pager", "must be an ARN"),
             ("DAYWATCH_WEBSOCKET_URL", "https://x", "must be a URL (wss://…)"),
-            ("DAYWATCH_TIMER_QUEUE_URL", "https://", "must be a URL (https://…)"),
+            ("DAYWATCH_TIMER_QUEUE_URL", "sqs://queue", "must be a URL (https://…)"),
             ("DAYWATCH_RAW_RETENTION_DAYS", "0", "1 to 3650"),
             ("DAYWATCH_RAW_RETENTION_DAYS", "3651", "1 to 3650"),
             ("DAYWATCH_RAW_RETENTION_DAYS", "30d", "1 to 3650"),

@@ -60,7 +60,10 @@ impl Event {
     pub fn read(event: Value) -> Result<Self, BadEvent> {
         if let Some(record) = event.get("Records").and_then(|records| records.get(0)) {
             return match record.get("eventSource").and_then(Value::as_str).unwrap_or_default() {
-                "aws:kinesis" => kinesis(&typed("Kinesis", event)?).map(Self::Kinesis),
+                "aws:kinesis" => {
+                    let arrived = arrivals(&event);
+                    kinesis(&typed("Kinesis", event)?, &arrived).map(Self::Kinesis)
+                }
                 "aws:dynamodb" => changes(typed("DynamoDB", event)?).map(Self::Changes),
                 "aws:sqs" => messages(typed("SQS", event)?).map(Self::Messages),
                 "aws:s3" => objects(typed("S3", event)?).map(Self::Objects),
@@ -115,15 +118,25 @@ fn typed<T: DeserializeOwned>(source_name: &'static str, event: Value) -> Result
     serde_json::from_value(event).map_err(|error| BadEvent::malformed(source_name, error))
 }
 
-fn kinesis(event: &KinesisEvent) -> Result<Vec<Delivered>, BadEvent> {
-    let named = |(n, record): (usize, &KinesisEventRecord)| {
-        delivered(record).map_err(|what| BadEvent::malformed("Kinesis", format!("Records[{n}].{what}")))
+/// When each record arrived. Read here, because the typed event takes `.25` for 25 ms.
+fn arrivals(event: &Value) -> Vec<Timestamp> {
+    #[expect(clippy::cast_possible_truncation, reason = "rounded to whole milliseconds; what is out of range is cut")]
+    let one = |record: &Value| {
+        let seconds = record.pointer("/kinesis/approximateArrivalTimestamp").and_then(Value::as_f64);
+        Timestamp((seconds.unwrap_or_default() * 1_000.0).round() as i64)
     };
-    event.records.iter().enumerate().map(named).collect()
+    event.get("Records").and_then(Value::as_array).into_iter().flatten().map(one).collect()
+}
+
+fn kinesis(event: &KinesisEvent, arrived: &[Timestamp]) -> Result<Vec<Delivered>, BadEvent> {
+    let named = |(n, (record, at)): (usize, (&KinesisEventRecord, &Timestamp))| {
+        delivered(record, *at).map_err(|what| BadEvent::malformed("Kinesis", format!("Records[{n}].{what}")))
+    };
+    event.records.iter().zip(arrived).enumerate().map(named).collect()
 }
 
 /// The `eventID` is `shardId-000000000006:<sequence number>`.
-fn delivered(record: &KinesisEventRecord) -> Result<Delivered, String> {
+fn delivered(record: &KinesisEventRecord, arrived_at: Timestamp) -> Result<Delivered, String> {
     let id = record.event_id.as_deref().unwrap_or_default();
     let shard = id.split_once(':').map(|(shard, _)| shard).filter(|shard| !shard.is_empty());
     let kinesis = &record.kinesis;
@@ -133,7 +146,7 @@ fn delivered(record: &KinesisEventRecord) -> Result<Delivered, String> {
     Ok(Delivered {
         shard: shard.ok_or_else(|| format!("eventID is {id:?}, not SHARD:SEQUENCE"))?.to_owned(),
         sequence: kinesis.sequence_number.clone(),
-        arrived_at: Timestamp(kinesis.approximate_arrival_timestamp.timestamp_millis()),
+        arrived_at,
         data: kinesis.data.0.clone().into(),
     })
 }

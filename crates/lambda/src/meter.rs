@@ -187,3 +187,6 @@ impl Table for MeteredTable {
         self.0.write_many(writes).await
     }
 }
+
+#[cfg(test)]
+mod tests;
