@@ -91,7 +91,7 @@ mod tests {
         std::fs::write(folder.path().join("daywatch-agent"), "abc").unwrap();
         assert_eq!(downloads.get(&own).await.unwrap().unwrap(), "abc");
         let sum = format!("{own}.sha256");
-        assert_eq!(downloads.list(&sum).await.unwrap(), [sum.clone()]);
+        assert_eq!(downloads.list(&sum).await.unwrap(), std::slice::from_ref(&sum));
         let text = downloads.get(&sum).await.unwrap().unwrap();
         // FIPS 180-4's example.
         assert!(text.starts_with(b"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad  daywatch-agent-"));
