@@ -208,9 +208,8 @@ impl Call {
                 transient(format!("{self} could not be reached in time"))
             }
             SdkError::DispatchFailure(failure) => {
-                let cause =
-                    failure.as_connector_error().map_or_else(|| "no connection".to_owned(), |error| innermost(error));
-                transient(format!("{self} could not be asked: {cause}{}", credentials_hint(&cause)))
+                let cause = failure.as_connector_error().map(|error| innermost(error)).unwrap_or_default();
+                transient(format!("{self} could not be asked: {}", unreachable(&cause)))
             }
             SdkError::ResponseError(response) => {
                 let status = response.raw().status().as_u16();
@@ -279,13 +278,14 @@ fn innermost(error: &(dyn Error + 'static)) -> String {
     cause.to_string()
 }
 
-/// Missing credentials come as a failure to send.
-fn credentials_hint(cause: &str) -> &'static str {
+/// Missing credentials come as a failure to send as well, with a list of all places of theirs.
+fn unreachable(cause: &str) -> String {
     if cause.contains("credential") {
-        "; no AWS credentials were found: set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-    } else {
-        ""
+        let advice = "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY";
+        return format!("no AWS credentials were found; {advice}");
     }
+    let cause = if cause.is_empty() { "no connection" } else { cause };
+    format!("{cause}; check the network, AWS_REGION and AWS_ENDPOINT_URL")
 }
 
 #[cfg(test)]

@@ -85,7 +85,7 @@ async fn asked(answer: Answer) -> (PortError, usize) {
 async fn what_the_client_gives_up_on_has_a_class() {
     let (error, tries) = asked(Answer::Lost).await;
     assert_eq!((error.class, tries), (Transient, 4), "{error}");
-    assert!(error.what.contains("could not be asked: the connection was reset"), "{error}");
+    assert!(error.what.contains("could not be asked: the connection was reset; check the network"), "{error}");
     let (error, tries) = asked(Answer::error(400, "ProvisionedThroughputExceededException")).await;
     assert_eq!((error.class, tries), (Transient, 4), "{error}");
     let (error, tries) = asked(Answer::error(400, "ValidationException")).await;
@@ -104,7 +104,7 @@ async fn missing_credentials_are_named() {
     let nobody = SharedCredentialsProvider::new(Nobody);
     let client = aws_sdk_dynamodb::Client::new(&config.credentials_provider(nobody).build());
     let error = CALL.error(&client.list_tables().send().await.unwrap_err());
-    assert!(error.what.contains("no AWS credentials were found: set AWS_PROFILE"), "{error}");
+    assert!(error.what.contains("no AWS credentials were found; set AWS_PROFILE"), "{error}");
     assert_eq!(stub.seen().len(), 0);
 }
 

@@ -59,7 +59,8 @@ fn spellings_never_change() {
         Main receivers/team-a /a/ü b
         Main quarantine/team-a /a/ü b
         Main wakes/team-a /00000001700000000000/rules/x
-    "#]].assert_eq(&text);
+    "#]]
+    .assert_eq(&text);
 }
 
 #[test]

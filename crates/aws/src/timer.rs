@@ -1,7 +1,7 @@
 //! Wake-ups by a queue's `DelaySeconds`.
 //!
-//! A message waits in the queue until the second before it is due; who receives it waits for the
-//! rest. What lies further ahead than the queue can delay is received early and sent again.
+//! A message waits in the queue for the whole seconds until it is due; who receives it waits for the
+//! rest, and for what the clocks of two functions differ by. What lies further ahead than the queue can delay is received early and sent again.
 //!
 //! Asking twice wakes once by a note in the main table: look for it → send → note it. The note is
 //! removed before the wake-up is handled, so that an asking during the handling sends again. A crash
@@ -24,6 +24,9 @@ use crate::table::seconds_up;
 
 /// What a queue can delay.
 pub(crate) const DELAY_SECONDS_MAX: i64 = 900;
+/// What is waited for by who receives a message: less than the second that a queue cannot count, and
+/// as much again for a clock that differs from the sender's.
+pub(crate) const WAIT_MS_MAX: i64 = 2_000;
 /// Bytes of [`Wake::what`].
 pub(crate) const WHAT_BYTES_MAX: usize = 1_000;
 /// A note outlives its wake-up by this, so that a message that was lost can be asked for again.
@@ -58,13 +61,13 @@ impl Timers {
         Self { sqs, dynamo, queue_url: config.timer_queue_url.clone(), table: config.table.clone(), clock }
     }
 
-    /// Reads a message's body, waits for the part of a second until it is due, and takes its note
+    /// Reads a message's body, waits for the moment (below 2 s) until it is due, and takes its note
     /// away. A body that is no wake-up is a permanent error. An error means that the message shall
     /// come again.
     pub async fn received(&self, body: &str) -> Result<Received, PortError> {
         let wake = read(body)?;
         let ahead_ms = wake.at.ms().saturating_sub(self.clock.now().ms());
-        if ahead_ms >= 1_000 {
+        if ahead_ms >= WAIT_MS_MAX {
             self.send(&wake).await?;
             return Ok(Received::SentAgain);
         }

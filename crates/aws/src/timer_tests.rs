@@ -97,7 +97,7 @@ fn delays_are_whole_seconds_within_the_queues_limit() {
 
 #[tokio::test]
 async fn what_lies_far_ahead_is_sent_again_and_stays_noted() {
-    for (ahead_ms, delay) in [(1_000, 1), (3_600_000, 900)] {
+    for (ahead_ms, delay) in [(WAIT_MS_MAX, 2), (3_600_000, 900)] {
         let stub = working(None);
         assert_eq!(timers(&stub).await.received(&body(ahead_ms)).await, Ok(Received::SentAgain));
         assert_eq!(stub.operations(), ["SendMessage"]);
@@ -113,6 +113,8 @@ async fn the_rest_of_a_second_is_waited_for_and_then_the_note_goes() {
     assert_eq!(timers.received(&body(300)).await, Ok(Received::Due(wake(300))));
     assert!(started.elapsed() >= Duration::from_millis(300), "never early");
     assert_eq!(stub.operations(), ["DeleteItem"]);
+    let late = WAIT_MS_MAX - 1;
+    assert_eq!(timers.received(&body(late)).await, Ok(Received::Due(wake(late))), "at the limit");
     assert_eq!(timers.received(&body(-10_000)).await, Ok(Received::Due(wake(-10_000))));
 }
 
