@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig};
+use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
 use aws_sdk_apigatewaymanagement::config::retry::RetryConfig;
 use aws_sdk_apigatewaymanagement::config::timeout::TimeoutConfig;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
@@ -56,12 +56,21 @@ impl Adapter {
 
 /// The SDK's clients by the environment's region, credentials and endpoint.
 pub async fn connect(config: &Config) -> Result<Adapter, PortError> {
-    Ok(adapter(&load().await?, config, Arc::new(SystemClock::default())))
+    connect_in(config, None).await
+}
+
+/// The same in a region that is known already, as a stack's is.
+pub async fn connect_in(config: &Config, region: Option<&str>) -> Result<Adapter, PortError> {
+    Ok(adapter(&load(region).await?, config, Arc::new(SystemClock::default())))
 }
 
 /// Region, credentials and endpoint by the SDK's own rules; no region is an error.
-pub(crate) async fn load() -> Result<SdkConfig, PortError> {
-    let shared = loader(SharedHttpClient::new(LazyClient::default())).load().await;
+pub(crate) async fn load(region: Option<&str>) -> Result<SdkConfig, PortError> {
+    let loader = loader(SharedHttpClient::new(LazyClient::default()));
+    let shared = match region {
+        Some(name) => loader.region(Region::new(name.to_owned())).load().await,
+        None => loader.load().await,
+    };
     if shared.region().is_none() {
         let what = "no AWS region is set: set AWS_REGION, or a region in the profile that AWS_PROFILE names";
         return Err(PortError::permanent("aws", what));

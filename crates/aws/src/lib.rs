@@ -39,7 +39,7 @@ pub use clock::{OsEntropy, SystemClock};
 #[cfg(feature = "sdk")]
 pub use config::Config;
 #[cfg(feature = "sdk")]
-pub use connect::{Adapter, connect};
+pub use connect::{Adapter, connect, connect_in};
 #[cfg(feature = "sdk")]
 pub use stack::Stack;
 #[cfg(feature = "sdk")]

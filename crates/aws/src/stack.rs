@@ -63,7 +63,12 @@ fn management_endpoint(websocket_url: &str) -> String {
 
 /// Looks a stack up in the region and account of the environment.
 pub async fn find(name: &str) -> Result<Stack, PortError> {
-    let shared = load().await?;
+    find_in(name, None).await
+}
+
+/// Looks a stack up in a region, or in the environment's where none is given.
+pub async fn find_in(name: &str, region: Option<&str>) -> Result<Stack, PortError> {
+    let shared = load(region).await?;
     let region = shared.region().map(ToString::to_string).unwrap_or_default();
     describe(&Client::new(&shared), name, region).await
 }
