@@ -2,6 +2,9 @@
 //!
 //! Either way it is the same neutral request to the same functions, so a command cannot tell.
 
+#[cfg(feature = "aws")]
+pub(crate) mod stack;
+
 use std::path::Path;
 use std::time::Duration;
 
@@ -15,10 +18,17 @@ use crate::serve::House;
 /// A request over HTTP takes no longer.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
+/// What a binary says that `make up` built.
+#[cfg(not(feature = "aws"))]
+pub(crate) const WITHOUT_AWS: &str = "this daywatch was built without AWS: \
+    `cargo build --release -p daywatch --features aws` makes one that knows stacks";
+
 /// A way to a Daywatch.
 pub(crate) struct Door {
     way: Way,
     key: String,
+    /// What to do where the key is not taken.
+    key_advice: Option<String>,
 }
 
 enum Way {
@@ -30,10 +40,13 @@ impl Door {
     /// Finds the way: `--url`, else `DIR/url` while it answers, else the store in `DIR`.
     pub(crate) async fn open(place: &Where) -> anyhow::Result<Self> {
         let client = reqwest::Client::builder().timeout(TIMEOUT).build()?;
+        if let Some(name) = &place.stack {
+            return Self::to_stack(name, place.region.as_deref(), client).await;
+        }
         if let Some(url) = &place.url {
             let file = place.key_file.as_deref().ok_or_else(|| anyhow!("--url needs --key-file"))?;
             let base = url.trim_end_matches('/').to_owned();
-            return Ok(Self { way: Way::Http { base, client }, key: read_key(file)? });
+            return Ok(Self { way: Way::Http { base, client }, key: read_key(file)?, key_advice: None });
         }
         if !place.data.is_dir() {
             bail!(
@@ -46,11 +59,27 @@ impl Door {
             let base = base.trim().trim_end_matches('/').to_owned();
             let alive = client.get(format!("{base}/-/healthy")).timeout(Duration::from_secs(2)).send().await;
             if alive.is_ok_and(|answer| answer.status().is_success()) {
-                return Ok(Self { way: Way::Http { base, client }, key: read_key(&key_file)? });
+                return Ok(Self { way: Way::Http { base, client }, key: read_key(&key_file)?, key_advice: None });
             }
         }
         let house = House::offline(&place.data)?;
-        Ok(Self { way: Way::Store(Box::new(house)), key: read_key(&key_file)? })
+        Ok(Self { way: Way::Store(Box::new(house)), key: read_key(&key_file)?, key_advice: None })
+    }
+
+    #[cfg(feature = "aws")]
+    async fn to_stack(name: &str, region: Option<&str>, client: reqwest::Client) -> anyhow::Result<Self> {
+        let stack::Reached { base, key, key_file } = stack::reach(name, region).await?;
+        let key_advice = format!(
+            "the key in {} was revoked, or belongs to a stack of this name that is gone: \
+             `daywatch stack new-key {name}` makes a new one with your AWS credentials",
+            key_file.display()
+        );
+        Ok(Self { way: Way::Http { base, client }, key, key_advice: Some(key_advice) })
+    }
+
+    #[cfg(not(feature = "aws"))]
+    async fn to_stack(_: &str, _: Option<&str>, _: reqwest::Client) -> anyhow::Result<Self> {
+        bail!(WITHOUT_AWS)
     }
 
     /// Where it leads, for people.
@@ -110,6 +139,9 @@ impl Door {
     /// Sends a request and takes `data` out of the answer; an error answer becomes an error.
     pub(crate) async fn data(&self, request: Request) -> anyhow::Result<Json> {
         let response = self.send(request).await?;
+        if let (401, Some(advice)) = (response.status, &self.key_advice) {
+            bail!("{advice}");
+        }
         let body: Json = serde_json::from_slice(&response.body).with_context(|| {
             format!("status {}: {}", response.status, String::from_utf8_lossy(&response.body).trim_end())
         })?;

@@ -41,8 +41,15 @@ enum Command {
         #[command(subcommand)]
         command: commands::notify::NotifyCommand,
     },
+    /// What a month on AWS costs, by part.
+    Cost(commands::cost::CostArgs),
     /// Many agents with the real protocol, for a while; prints JSON.
     Load(commands::load::LoadArgs),
+    /// A stack on AWS: its outputs, a new admin key.
+    Stack {
+        #[command(subcommand)]
+        command: commands::stack::StackCommand,
+    },
     /// Trips and clears the demo alert and prints each step with its time.
     Trip(commands::trip::TripArgs),
 }
@@ -59,6 +66,12 @@ struct Where {
     /// File that holds the key.
     #[arg(long, env = "DAYWATCH_KEY_FILE")]
     key_file: Option<PathBuf>,
+    /// Name of a stack on AWS, found with your AWS credentials.
+    #[arg(long, env = "DAYWATCH_STACK", conflicts_with_all = ["url", "key_file"])]
+    stack: Option<String>,
+    /// Where the stack lies; by default where AWS_REGION or the profile says.
+    #[arg(long, requires = "stack")]
+    region: Option<String>,
 }
 
 fn main() -> ExitCode {
@@ -90,7 +103,9 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Rules { command } => commands::rules::run(command),
         Command::Query(args) => commands::query::run(args).await,
         Command::Notify { command } => commands::notify::run(command).await,
+        Command::Cost(args) => commands::cost::run(&args),
         Command::Load(args) => commands::load::run(args).await,
+        Command::Stack { command } => commands::stack::run(command).await,
         Command::Trip(args) => commands::trip::run(args).await,
     }
 }

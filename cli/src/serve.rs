@@ -285,7 +285,7 @@ async fn first_start(house: &House, data: &Path) -> anyhow::Result<()> {
     write_secret(&path, &key).with_context(|| format!("cannot write {}", path.display()))
 }
 
-fn write_secret(path: &Path, text: &str) -> std::io::Result<()> {
+pub(crate) fn write_secret(path: &Path, text: &str) -> std::io::Result<()> {
     use std::io::Write as _;
     use std::os::unix::fs::OpenOptionsExt as _;
     // All of it or nothing: half a key would lock the operator out.

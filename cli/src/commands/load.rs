@@ -6,7 +6,7 @@
 //! one key, frames of `wire`.
 
 mod agent;
-mod host;
+pub(super) mod host;
 mod sender;
 mod tally;
 
@@ -93,7 +93,7 @@ pub(crate) struct LoadArgs {
 }
 
 /// A time as Prometheus writes it, from 100 ms to a day.
-fn period(text: &str) -> Result<Duration, String> {
+pub(super) fn period(text: &str) -> Result<Duration, String> {
     let ms = alerts::duration::parse_ms(text)?;
     match u64::try_from(ms) {
         Ok(ms @ 100..=86_400_000) => Ok(Duration::from_millis(ms)),

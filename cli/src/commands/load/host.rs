@@ -20,7 +20,7 @@ const COUNTERS: [(&str, &str, &str); 8] = [
 const GAUGES: [(&str, &str); 2] = [("node_hwmon_temp_celsius", "sensor"), ("node_cpu_scaling_frequency_hertz", "cpu")];
 
 /// One host.
-pub(super) struct Host {
+pub(in crate::commands) struct Host {
     series: Vec<Series>,
     jitter: Jitter,
 }
@@ -33,7 +33,7 @@ struct Series {
 }
 
 impl Host {
-    pub(super) fn new(name: &SourceName, series: u32, seed: u64) -> Self {
+    pub(in crate::commands) fn new(name: &SourceName, series: u32, seed: u64) -> Self {
         let kinds = COUNTERS.len() + GAUGES.len();
         let one = |number: usize| {
             let (kind, unit) = (number % kinds, (number / kinds).to_string());
@@ -58,7 +58,7 @@ impl Host {
     }
 
     /// One collection.
-    pub(super) fn collect(&mut self, at: Timestamp) -> Vec<SeriesColumn> {
+    pub(in crate::commands) fn collect(&mut self, at: Timestamp) -> Vec<SeriesColumn> {
         let mut columns = Vec::with_capacity(self.series.len());
         for series in &mut self.series {
             let step = self.jitter.below(200) as i64;
