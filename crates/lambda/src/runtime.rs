@@ -98,6 +98,8 @@ impl House {
             .with_dimension("FunctionName", name)
             .init()
             .map_err(|error| StartError::Metrics(error.to_string()))?;
+        metrics::describe_histogram!("HandlerMs", metrics::Unit::Milliseconds, "How long an event took.");
+        metrics::describe_histogram!("IteratorAgeMs", metrics::Unit::Milliseconds, "Age of a batch's oldest record.");
         Ok(Self { environment, adapter, context, function, metrics })
     }
 
@@ -132,7 +134,7 @@ impl House {
             _ => Ok(answer),
         });
         if let Err(failure) = &answer {
-            metrics::counter!("Failures").increment(1);
+            metrics::counter!("InvocationsFailed").increment(1);
             span.in_scope(|| tracing::error!(kind = failure.kind(), "{failure}"));
         }
         if let Err(error) = self.metrics.set_property("RequestId", invocation.request_id).flush(std::io::stdout()) {
