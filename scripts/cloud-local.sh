@@ -8,6 +8,8 @@
 #   STACK      daywatch
 #   CLOUD_DATA ./daywatch-cloud: state, logs, keys, the agent's configuration
 #   PAGER_URL  where the pager topic delivers (http:// is taken here), MAIL an address
+#   RIGHTS=checked  ministack asks each function's role before it does what the function wants. It
+#              has no TLS, so the template's TLS-only statements are turned round for it
 #   AGENT=no   starts no agent; PROFILE=release builds the functions as for AWS
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -69,7 +71,7 @@ start_ministack() {
     return
   fi
   mkdir -p "$data/emulator/tmp"
-  start emulator env GATEWAY_PORT="$port" TMPDIR="$data/emulator/tmp" \
+  start emulator env AUTH="$([ "${RIGHTS:-}" = checked ] && echo true || echo false)" GATEWAY_PORT="$port" TMPDIR="$data/emulator/tmp" \
     PERSIST_STATE=1 STATE_DIR="$data/emulator/state" S3_PERSIST=1 S3_DATA_DIR="$data/emulator/s3" \
     "$tools/python" localstack/emulator.py
   printf '%s\n' "$address" >"$data/address"
@@ -137,7 +139,9 @@ parameters=(Architecture="$arch")
 [ -z "${PAGER_URL:-}" ] || parameters+=(PagerUrl="$PAGER_URL")
 [ -z "${MAIL:-}" ] || parameters+=(MailAddress="$MAIL")
 [ -z "${SHARDS:-}" ] || parameters+=(ShardCount="$SHARDS")
-stack deploy "$STACK" --zips "$zips" "${parameters[@]/#/--parameter=}"
+options=()
+[ "${RIGHTS:-}" != checked ] || options=(--plain-http)
+stack deploy "$STACK" --zips "$zips" "${options[@]}" "${parameters[@]/#/--parameter=}"
 read_outputs || fail "The stack is not there"
 deployed_ms=$(now_ms)
 
