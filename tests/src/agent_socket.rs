@@ -54,16 +54,25 @@ impl AgentSocket {
         tokio::time::timeout(ANSWER_MAX, self.0.send(message)).await.ok()?.ok()
     }
 
-    /// The next frame; `None` where the connection is gone.
+    /// The next frame; `None` where the connection is gone, or where a gateway before the server says
+    /// that it could not hand over a message: nobody will answer that one.
     pub async fn next(&mut self) -> Option<ServerFrame> {
         loop {
             match tokio::time::timeout(ANSWER_MAX, self.0.next()).await.expect("a frame in time")? {
-                Ok(Message::Text(text)) => return Some(ServerFrame::from_json(&text).expect("a frame of ours")),
+                Ok(Message::Text(text)) if is_gateways(&text) => return None,
+                Ok(Message::Text(text)) => {
+                    return Some(ServerFrame::from_json(&text).unwrap_or_else(|error| panic!("{error}: {text}")));
+                }
                 Ok(Message::Close(_)) | Err(_) => return None,
                 Ok(_) => {}
             }
         }
     }
+}
+
+/// API Gateway's own: `{"message":"Internal server error","connectionId":…,"requestId":…}`.
+fn is_gateways(text: &str) -> bool {
+    text.starts_with("{\"message\"") && text.contains("\"connectionId\"")
 }
 
 /// A hello as an agent's.

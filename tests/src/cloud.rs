@@ -9,6 +9,7 @@ mod bad_input;
 mod operations;
 mod restarts;
 
+use tests::stack::said;
 use tests::{Stack, Tools, until};
 
 use crate::end_to_end::main_job;
@@ -18,7 +19,11 @@ use crate::pagerduty::PagerDuty;
 async fn a_deployed_stack_does_the_main_job_and_wakes_people_once() {
     let Some(tools) = Tools::ready() else { return };
     let duty = PagerDuty::start().await;
-    let mut stack = Stack::deployed(&tools, &[("PagerUrl", &duty.url)]).await;
+    let mut stack = Stack::deployed(&tools, &[]).await;
+    // By hand: what the template subscribes counts as confirmed on this emulator, and nobody is asked.
+    let topic = stack.output("PagerTopicArn");
+    let subscribe = ["sns", "subscribe", "--protocol", "http", "--topic-arn", topic, "--notification-endpoint"];
+    said(stack.aws(&subscribe).arg(&duty.url));
     until("the pager has confirmed its subscription", async || duty.confirmed().pop()).await;
     let gateway = stack.gateway().await;
     let place = stack.place(&gateway, "end-to-end").await;
