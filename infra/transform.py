@@ -12,7 +12,6 @@ import pathlib
 import sys
 
 import yaml
-from samtranslator.translator.transform import transform
 
 
 class NoManagedPolicies:
@@ -65,6 +64,9 @@ def main():
     path = sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__).with_name("template.yaml")
     # SAM wants to know a region, which this template leaves to the deployment.
     os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
+    # Here, because it takes longer to load than a deployment to an emulator, which only reads.
+    from samtranslator.translator.transform import transform
+
     json.dump(transform(packaged(read(path)), {}, NoManagedPolicies()), sys.stdout, indent=1)
     print()
 
