@@ -75,7 +75,7 @@ else
   # Absolute: cargo-lambda would take it relative to cargo's own folder.
   mkdir -p "$built"
   built=$(cd "$built" && pwd)
-  PATH=$tools:$PATH cargo lambda build --locked --release "$flag" --lambda-dir "$built" "${packages[@]}" --features "${features%,}"
+  PATH=$tools:$PATH cargo lambda build --locked --profile lambda "$flag" --lambda-dir "$built" "${packages[@]}" --features "${features%,}"
   find_binary() { printf '%s/%s/bootstrap' "$built" "$1"; }
 fi
 
