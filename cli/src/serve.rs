@@ -25,6 +25,7 @@ use pipeline::http::{Request, Response};
 use pipeline::keys::{self, KeyKind};
 use pipeline::wire::{AgentFrame, BrowserFrame};
 use pipeline::{ConnectionId, Context, DAY_MS, Fault, Settings, TenantId, connect};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use ws_connect::After;
@@ -208,6 +209,7 @@ pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     for path in args.rules.iter().chain(&args.alertmanager) {
         files.extend(apply::load(path)?);
     }
+    allow_many_sockets();
     let listener = TcpListener::bind(args.listen).await.with_context(|| {
         format!("cannot listen on {}: is another Daywatch running? Try --listen 127.0.0.1:0", args.listen)
     })?;
@@ -268,6 +270,20 @@ pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
             // Everything acknowledged is on disk already.
             Err(_) => return Ok(code),
         }
+    }
+}
+
+/// Each agent and each page holds an open file, and shells start programs with 1,024. Fewer than may
+/// be had is no reason not to serve.
+fn allow_many_sockets() {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current != maximum
+        && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })
+    {
+        tracing::warn!(
+            "at most {} sockets and files can be open: the limit cannot be raised ({error}); try `ulimit -n`",
+            current.unwrap_or_default()
+        );
     }
 }
 

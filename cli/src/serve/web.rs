@@ -19,6 +19,8 @@ use tokio::sync::watch;
 
 use super::{House, reads, socket};
 
+/// Bytes that a websocket reads at once. Each holds a buffer of this size, and there are thousands.
+const SOCKET_READ_BYTES: usize = 8 * 1024;
 /// A message above this ends the connection; one above a frame's limit is answered with an error.
 const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
@@ -106,6 +108,8 @@ async fn websocket(
     match house.connect(id.clone(), &opening).await {
         Ok(connection) => upgrade
             .max_message_size(MESSAGE_BYTES_MAX)
+            .read_buffer_size(SOCKET_READ_BYTES)
+            .write_buffer_size(0)
             .on_upgrade(move |socket| socket::run(house, socket, connection, outgoing)),
         Err(fault) => {
             // Never the key itself: its id at the most.
