@@ -25,6 +25,9 @@
 //!   blocks fails for a quarter of an hour.
 //! * `scenarios`: `scenarios/*.txt`, samples in, states and notifications out, on a clock that stands.
 //! * `storm`: 60 agents lose their connections at once, twice: none seems to be down, nothing is lost.
+//! * `simulation`: the functions under event source mappings, resharding and crashes, by seeds; the
+//!   simulator's own rules against traces; wrong ways that it must catch.
+//! * `strict_gateway`: limits of API Gateway's websockets, one by one, and the real agent through them.
 //! * `template`: what must hold for `infra/template.yaml`: rights, failure options, encryption, names.
 //!   Broken copies show that each rule refuses.
 //! * `two_agents`: two agents of one name.
@@ -42,6 +45,8 @@ mod kills;
 mod pagerduty;
 mod power_cuts;
 mod scenarios;
+mod simulation;
+mod strict_gateway;
 mod storm;
 mod template;
 mod two_agents;

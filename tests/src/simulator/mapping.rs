@@ -194,27 +194,30 @@ impl Mapping {
         }
     }
 
-    /// Whether every record of every shard was done or given up.
+    /// Whether every record that arrived until then was done or given up.
     #[must_use]
-    pub fn is_drained(&self, stream: &Shards) -> bool {
+    pub fn is_drained(&self, stream: &Shards, until: Timestamp) -> bool {
         stream.with(|shards| {
-            self.readers.len() == shards.len() && (0..shards.len()).all(|shard| self.shard_is_drained(shards, shard))
+            let drained = |shard| self.shard_is_drained(shards, shard, until);
+            self.readers.len() == shards.len() && (0..shards.len()).all(drained)
         })
     }
 
-    fn shard_is_drained(&self, shards: &[Shard], shard: usize) -> bool {
+    fn shard_is_drained(&self, shards: &[Shard], shard: usize, until: Timestamp) -> bool {
         self.readers.get(shard).is_some_and(|readers| {
             readers.iter().enumerate().all(|(slot, reader)| {
                 let unread = shards[shard].records.get(reader.next..).unwrap_or_default();
-                let mine = |record: &Record| slot_of(record, self.settings.parallel) == slot as u64;
+                let is_mine = |record: &Record| slot_of(record, self.settings.parallel) == slot as u64;
+                let mine = |record: &Record| is_mine(record) && record.arrived_at <= until;
                 !reader.running && reader.before.is_empty() && !unread.iter().any(mine)
             })
         })
     }
 
     fn parents_are_drained(&self, shards: &[Shard], shard: usize) -> bool {
-        let drained =
-            |parent: &usize| self.parents_are_drained(shards, *parent) && self.shard_is_drained(shards, *parent);
+        let drained = |parent: &usize| {
+            self.parents_are_drained(shards, *parent) && self.shard_is_drained(shards, *parent, Timestamp(i64::MAX))
+        };
         shards[shard].parents.iter().all(drained)
     }
 

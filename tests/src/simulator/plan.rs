@@ -9,6 +9,23 @@ pub const STEPS: u64 = 22;
 /// What one step takes, ms, and the period of the agents' samples.
 pub const STEP_MS: i64 = 10_000;
 
+/// The rules: one threshold, seen in the stream, and one with history, seen in storage.
+pub const RULES: &str = r#"
+groups:
+  - name: disk
+    interval: 10s
+    rules:
+      - alert: DiskCritical
+        expr: check_status{check="disk"} == 2
+  - name: history
+    interval: 30s
+    rules:
+      - alert: DiskWasBad
+        expr: max_over_time(check_status{check="disk"}[40s]) == 2
+"#;
+/// One receiver, told at once.
+pub const ROUTING: &str = "route: {receiver: hook, group_wait: 0s}\nreceivers: [{name: hook, webhook_configs: [{url: 'http://hook.invalid/'}]}]";
+
 /// A wrong way to do it, which the same invariants must catch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wrong {

@@ -1,8 +1,8 @@
 //! Ports that are watched, and on which an invocation can be killed at any call.
 //!
 //! A [`Probe`] stands next to the real port, below the injected faults: what it has seen was done.
-//! Calls of all functions go one at a time, in the order in which they were asked for, so that a
-//! seed gives one history although functions run at the same time. At the call that a [`Life`] is
+//! A call is done before anything else goes on, and functions that run at the same time take turns, so
+//! that a seed gives one history. At the call that a [`Life`] is
 //! told to end with, before it or after it, the invocation goes no further: whoever waits for it
 //! drops it, and everything that it remembered.
 
@@ -72,8 +72,6 @@ impl Life {
 pub struct Watch {
     /// What was done.
     pub truth: Mutex<Truth>,
-    // One call at a time, first come, first served.
-    gate: tokio::sync::Mutex<()>,
     invocations: AtomicU64,
 }
 
@@ -82,7 +80,7 @@ impl Watch {
     #[must_use]
     pub fn new() -> Arc<Self> {
         let truth = Mutex::new(Truth::default());
-        Arc::new(Self { truth, gate: tokio::sync::Mutex::new(()), invocations: AtomicU64::new(1) })
+        Arc::new(Self { truth, invocations: AtomicU64::new(1) })
     }
 
     /// A number for one more invocation.
@@ -118,14 +116,32 @@ impl Way {
     async fn call<T>(&self, work: impl Future<Output = T>, see: impl FnOnce(&mut Truth, u64, &T)) -> T {
         let call = self.life.calls.fetch_add(1, Ordering::SeqCst);
         self.life.passes(call, false).await;
-        let done = {
-            let _alone = self.watch.gate.lock().await;
-            let done = work.await;
-            see(&mut self.watch.truth(), self.invocation.load(Ordering::SeqCst), &done);
-            done
-        };
+        // Functions that run at the same time take turns, call by call.
+        tokio::task::yield_now().await;
+        let done = at_once(work);
+        see(&mut self.watch.truth(), self.invocation.load(Ordering::SeqCst), &done);
         self.life.passes(call, true).await;
         done
+    }
+}
+
+/// Waits for a call on this very thread. The memory ports work on threads of their own: how long these
+/// take must not decide who comes next.
+fn at_once<T>(work: impl Future<Output = T>) -> T {
+    struct Unpark(std::thread::Thread);
+    impl std::task::Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = std::task::Waker::from(Arc::new(Unpark(std::thread::current())));
+    let mut context = std::task::Context::from_waker(&waker);
+    let mut work = std::pin::pin!(work);
+    loop {
+        match work.as_mut().poll(&mut context) {
+            std::task::Poll::Ready(done) => return done,
+            std::task::Poll::Pending => std::thread::park(),
+        }
     }
 }
 

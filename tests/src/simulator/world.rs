@@ -17,7 +17,7 @@ use super::event;
 use super::happened::Happened;
 use super::invariants;
 use super::mapping::{Batch, Mapping, Settings};
-use super::plan::{Plan, STEP_MS};
+use super::plan::{Plan, ROUTING, RULES, STEP_MS};
 use super::probe::{Death, Watch};
 use super::process::{Call, Ended, Function, Ground, Process, settings};
 use super::shards::Shards;
@@ -36,21 +36,6 @@ const SETTLE_MS: i64 = 17_000;
 /// Rounds in which nothing is left to do before it is over: a claim that a crash has left lasts for a
 /// minute, a retry for less.
 const CALM_ROUNDS: u64 = 4;
-
-const RULES: &str = r#"
-groups:
-  - name: disk
-    interval: 10s
-    rules:
-      - alert: DiskCritical
-        expr: check_status{check="disk"} == 2
-  - name: history
-    interval: 30s
-    rules:
-      - alert: DiskWasBad
-        expr: max_over_time(check_status{check="disk"}[40s]) == 2
-"#;
-const ROUTING: &str = "route: {receiver: hook, group_wait: 0s}\nreceivers: [{name: hook, webhook_configs: [{url: 'http://hook.invalid/'}]}]";
 
 /// Where a call came from, and so who is told how it ended.
 enum Origin {
@@ -446,21 +431,25 @@ impl World {
                 return self.last_signs().await;
             }
         }
-        Err(format!(
-            "not settled: stream drained by aggregate {}, evaluate {}, broadcast {}; changes {}; objects {}",
-            self.aggregate.is_drained(&self.stream),
-            self.evaluate.is_drained(&self.stream),
-            self.broadcast.is_drained(&self.stream),
-            self.changed.is_drained(&self.changes),
-            self.objects.len(),
-        ))
+        let open = self.open_readers();
+        Err(format!("not settled after {SETTLE_ROUNDS_MAX} rounds: {open:?}, objects {:?}", self.objects))
+    }
+
+    /// Whose records wait for longer than a batch may be gathered. (Pulses come all the time.)
+    fn open_readers(&self) -> Vec<&'static str> {
+        let until = self.now().plus_ms(-FLIGHT_MS);
+        let readers = [
+            ("aggregate", &self.aggregate, &self.stream),
+            ("evaluate-alerts", &self.evaluate, &self.stream),
+            ("broadcast", &self.broadcast, &self.stream),
+            ("changes", &self.changed, &self.changes),
+        ];
+        let open = readers.into_iter().filter(|(_, mapping, stream)| !mapping.is_drained(stream, until));
+        open.map(|(name, _, _)| name).collect()
     }
 
     fn is_drained(&self) -> bool {
-        // The pulse of each round is on its way when this is asked.
-        self.objects.is_empty()
-            && self.changed.is_drained(&self.changes)
-            && [&self.aggregate, &self.evaluate, &self.broadcast].iter().all(|mapping| mapping.is_drained(&self.stream))
+        self.objects.is_empty() && self.open_readers().is_empty()
     }
 
     /// The agents' ledgers as they are in the end.
