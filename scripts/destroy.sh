@@ -33,4 +33,4 @@ fi
 
 stack destroy "$STACK" "${options[@]}"
 # The keys that this user had for it.
-rm -f -- "${XDG_CONFIG_HOME:-$HOME/.config}/daywatch/stacks/${AWS_REGION:-}-$STACK.key"
+rm -f -- "${XDG_CONFIG_HOME:-$HOME/.config}/daywatch/stacks/${who##*region }-$STACK.key"
