@@ -136,13 +136,19 @@ printf '%s\n' "$STACK" >"$data/stack"
 up_ms=$(now_ms)
 
 parameters=(Architecture="$arch")
-[ -z "${PAGER_URL:-}" ] || parameters+=(PagerUrl="$PAGER_URL")
+# ministack never asks a subscription of the template to confirm itself, and so never serves it: it is
+# made by hand below.
+[ -z "${PAGER_URL:-}" ] || [ "$EMULATOR" = ministack ] || parameters+=(PagerUrl="$PAGER_URL")
 [ -z "${MAIL:-}" ] || parameters+=(MailAddress="$MAIL")
 [ -z "${SHARDS:-}" ] || parameters+=(ShardCount="$SHARDS")
 options=()
 [ "${RIGHTS:-}" != checked ] || options=(--plain-http)
 stack deploy "$STACK" --zips "$zips" "${options[@]}" "${parameters[@]/#/--parameter=}"
 read_outputs || fail "The stack is not there"
+if [ -n "${PAGER_URL:-}" ] && [ "$EMULATOR" = ministack ] &&
+  ! "$tools/aws" sns list-subscriptions-by-topic --topic-arn "${out[PagerTopicArn]}" --output text | grep -qF -- "$PAGER_URL"; then
+  "$tools/aws" sns subscribe --topic-arn "${out[PagerTopicArn]}" --protocol "${PAGER_URL%%:*}" --notification-endpoint "$PAGER_URL" >/dev/null
+fi
 deployed_ms=$(now_ms)
 
 # This stack's admin key belongs to the emulator's folder, not to the user's account.
