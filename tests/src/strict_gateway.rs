@@ -202,7 +202,8 @@ const RECONNECTS: u64 = 3;
 #[tokio::test(flavor = "multi_thread")]
 async fn the_agent_reconnects_by_plan_before_it_is_cut_and_loses_nothing() {
     let (_server, mut place) = Server::started("gate").await;
-    let limits = Limits { life: LIFE / FASTER, ..Limits::default() };
+    // Longer than the agent's flushes are apart, so that they do overtake each other.
+    let limits = Limits { life: LIFE / FASTER, overtake: Duration::from_millis(700), ..Limits::default() };
     let gateway = Gateway::before(&place.base_url, None, limits).await;
     place.base_url = gateway.base_url();
     let mut page = Page::open(&place).await;
@@ -224,7 +225,7 @@ async fn the_agent_reconnects_by_plan_before_it_is_cut_and_loses_nothing() {
         (count == Some(f64::from(sent))).then_some(())
     })
     .await;
-    println!("{sent} lines over {:?}", statistics);
+    println!("{sent} lines over {statistics:?}");
     let cut = [statistics.of(|s| &s.cut_large), statistics.of(|s| &s.cut_binary), statistics.of(|s| &s.cut_idle)];
     assert_eq!(cut, [0, 0, 0]);
     // The page has no plan: it is cut once or twice. The agent never is.
