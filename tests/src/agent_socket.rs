@@ -70,9 +70,10 @@ impl AgentSocket {
     }
 }
 
-/// API Gateway's own: `{"message":"Internal server error","connectionId":…,"requestId":…}`.
+/// API Gateway's own, `{"message":"Internal server error","connectionId":…,"requestId":…}`, or what an
+/// emulator says instead, `{"errorType":…,"errorMessage":…}`.
 fn is_gateways(text: &str) -> bool {
-    text.starts_with("{\"message\"") && text.contains("\"connectionId\"")
+    (text.starts_with("{\"message\"") && text.contains("\"connectionId\"")) || text.starts_with("{\"errorType\"")
 }
 
 /// A hello as an agent's.
