@@ -68,7 +68,7 @@ fn simulate(asked: &Asked) -> bool {
                         return;
                     }
                     let one = run_seed(seed, asked.wrong);
-                    let mut ended = ended.lock().unwrap();
+                    let mut ended = ended.lock().expect("no thread has panicked");
                     match one {
                         Ok(happened) => ended.0 = ended.0.with(happened),
                         Err(violation) => {
@@ -82,7 +82,7 @@ fn simulate(asked: &Asked) -> bool {
             });
         }
     });
-    let (happened, violations) = ended.into_inner().unwrap();
+    let (happened, violations) = ended.into_inner().expect("no thread has panicked");
     println!("{happened:#?}");
     let seconds = started.elapsed().as_secs_f64();
     println!("{} schedules in {seconds:.1} s, {} violations", asked.seeds, violations.len());

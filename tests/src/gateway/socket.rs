@@ -176,7 +176,7 @@ impl Passage<'_> {
         self.count(message.len(), true);
         self.messages += 1;
         let Some((first, _)) = self.waiting.take() else {
-            if self.messages % 2 == 0 && !self.limits.overtake.is_zero() {
+            if self.messages.is_multiple_of(2) && !self.limits.overtake.is_zero() {
                 self.waiting = Some((message, Instant::now() + self.limits.overtake));
                 return true;
             }

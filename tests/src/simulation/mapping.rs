@@ -9,7 +9,7 @@ use serde_json::json;
 use tests::simulator::answer::{Outcome, outcome};
 use tests::simulator::event;
 use tests::simulator::mapping::{
-    Batch, Condition, Discarded, Mapping, PAYLOAD_BYTES_MAX, RECORD_ENVELOPE_BYTES, Settings, gather, payload_bytes,
+    Batch, Condition, Discarded, Mapping, RECORD_ENVELOPE_BYTES, Settings, gather, payload_bytes,
 };
 use tests::simulator::shards::{Record, Shards};
 
@@ -155,7 +155,7 @@ fn the_estimate_of_a_payload_is_no_less_than_the_event() {
     let batch = trace.next().unwrap();
     let estimated: usize = batch.records.iter().map(payload_bytes).sum();
     assert!(event::kinesis(&batch).to_string().len() <= estimated + 20);
-    assert!(PAYLOAD_BYTES_MAX <= 6 * 1024 * 1024);
+    assert_eq!(Settings::default().payload_bytes_max, 6 * 1024 * 1024);
 }
 
 #[test]
