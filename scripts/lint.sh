@@ -18,7 +18,10 @@ fi
 if has shellcheck; then
   echo "== shellcheck"
   shellcheck --external-sources scripts/*.sh .ci/run
+  shellcheck packaging/install.sh
 else
   echo "skipped: shellcheck is not installed"
 fi
+echo "== cfn-lint"
+scripts/cloud-lint.sh
 echo "lint: nothing to complain about"
