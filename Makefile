@@ -9,13 +9,14 @@
 #   make deploy               into your AWS account: STACK=daywatch  REGION=eu-central-1
 #                             PAGER_URL=https://…  MAIL=…; `make destroy` removes it
 #   make agent-install-line   the line that installs an agent on a host: STACK=daywatch
+#   make agent-packages       the agent's binary for old and new distributions, and its Debian package
 #   make test                 every test; `make lint` is what the compiler and clippy say
 #
 # A variable may stand on the command line or in the environment.
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help doctor up trip cloud-local cloud-local-down deploy destroy agent-install-line page build test lint soak bench deps-test
+.PHONY: help doctor up trip agent-packages cloud-local cloud-local-down deploy destroy agent-install-line page build test lint soak bench deps-test
 
 DATA ?= daywatch-data
 export DATA LISTEN WEBHOOK
@@ -63,6 +64,5 @@ deps-test:
 	@scripts/deps-test.sh
 
 # The agent for hosts: binaries for old and new distributions, checksums, a Debian package.
-.PHONY: agent-packages
 agent-packages:
 	@scripts/agent-packages.sh

@@ -30,6 +30,9 @@ echo "== latency: value → webhook, sample → page (tests/examples/latency.rs)
 DAYWATCH_BIN="$target/release/daywatch" DAYWATCH_AGENT_BIN="$target/agent/daywatch-agent" \
   cargo run --locked --quiet --release -p tests --example latency -- "$rounds"
 
+echo "== storm: 1,000 idle and 100 sending agents lose their connections, and serve itself (tests/examples/storm.rs)"
+DAYWATCH_BIN="$target/release/daywatch" cargo run --locked --quiet --release -p tests --example storm
+
 echo "== agent: $seconds s, host metrics each 10 s, five checks each 30 s"
 "$target/release/daywatch" serve --data "$scratch/data" --listen 127.0.0.1:0 2>"$scratch/serve.log" &
 started+=($!)

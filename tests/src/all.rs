@@ -46,7 +46,7 @@ mod pagerduty;
 mod power_cuts;
 mod scenarios;
 mod simulation;
-mod strict_gateway;
 mod storm;
+mod strict_gateway;
 mod template;
 mod two_agents;

@@ -7,12 +7,8 @@ use lambda::runtime::{Variable, main as start};
 use ws_connect::event::answer;
 
 /// What it is told by its environment.
-const NEEDED: &[Variable] = &[
-    Variable::Table,
-    Variable::ManifestTable,
-    Variable::Stream,
-    Variable::WebsocketApiEndpoint,
-];
+const NEEDED: &[Variable] =
+    &[Variable::Table, Variable::ManifestTable, Variable::Stream, Variable::WebsocketApiEndpoint];
 
 fn main() -> ExitCode {
     start("ws-connect", NEEDED, async |house| {

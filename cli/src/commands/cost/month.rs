@@ -14,7 +14,7 @@ const BUCKETS: f64 = 2.0 / 15.0 + 3.0 / 30.0;
 /// Agents come again after 92 to 115 min.
 const CONNECTION: f64 = 103.5 * 60.0;
 /// Alarms of the template.
-const ALARMS: f64 = 23.0;
+const ALARMS: f64 = 24.0;
 
 /// What could not be counted by reading code.
 pub(super) struct Assumed {
