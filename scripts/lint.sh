@@ -17,8 +17,8 @@ else
 fi
 if has shellcheck; then
   echo "== shellcheck"
-  shellcheck --external-sources scripts/*.sh .ci/run
-  shellcheck packaging/install.sh
+  shellcheck --severity=warning --external-sources scripts/*.sh .ci/run
+  shellcheck --severity=warning packaging/install.sh
 else
   echo "skipped: shellcheck is not installed"
 fi
