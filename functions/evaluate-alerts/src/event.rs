@@ -18,6 +18,9 @@ pub const WAKE_PULSE: &str = "pulse";
 /// How often.
 pub const PULSE_EVERY_MS: i64 = 10_000;
 
+/// How soon a wake-up whose handling failed in a way that may pass is tried again.
+pub const WAKE_AGAIN_MS: i64 = 2_000;
+
 /// One event, and its answer. `pace` is remembered between events.
 pub async fn answer(
     context: &Context,
@@ -94,7 +97,23 @@ async fn one_wake(context: &Context, wakes: &dyn Wakes, message: &Message) -> Re
         next_pulse(context, wake.at.max(context.ports.clock.now())).await?;
         return crate::pulse(context).await;
     }
-    set_aside(context, &wake.tenant, &wake.what, crate::wake(context, &wake).await).await
+    match set_aside(context, &wake.tenant, &wake.what, crate::wake(context, &wake).await).await {
+        Err(fault) => soon_again(context, wake, fault).await,
+        Ok(()) => Ok(()),
+    }
+}
+
+/// The queue would give it again after its visibility timeout, which is minutes. Where not even the
+/// timer answers, it is left to that.
+async fn soon_again(context: &Context, wake: Wake, fault: Fault) -> Result<(), Fault> {
+    let at = context.ports.clock.now().plus_ms(WAKE_AGAIN_MS);
+    match context.ports.timer.wake(Wake { at, ..wake }).await {
+        Ok(()) => {
+            meter::failed("evaluate-alerts", &fault);
+            Ok(())
+        }
+        Err(_) => Err(fault),
+    }
 }
 
 /// The wake-up of the next full 10 s: every chain asks for the same one, so chains do not multiply.

@@ -70,6 +70,20 @@ async fn what_may_pass_is_given_again() {
 }
 
 #[tokio::test]
+async fn a_wake_up_that_fails_for_now_is_tried_again_soon_and_not_when_the_queue_gives_it_back() {
+    let mut bench = Bench::new().await;
+    bench.context.ports.timer = bench.memory.embedded.ports().timer;
+    bench.faults.set_down(true);
+    let wakes = bench.answer(Deadline::never(), WAKES).await.unwrap();
+    // The pulse has asked for its successor before it failed; only its own message comes again.
+    assert_eq!(wakes, r#"{"batchItemFailures":[{"itemIdentifier":"059f36b4-87a3-44ab-83d2-661975830000"}]}"#);
+    let now = bench.memory.clock_now();
+    let due = bench.memory.embedded.timers().due(now.plus_ms(WAKE_AGAIN_MS)).await.unwrap();
+    let again: Vec<_> = due.iter().filter(|due| due.wake.what == "group:none").map(|due| due.wake.at).collect();
+    assert_eq!(again, [now.plus_ms(WAKE_AGAIN_MS)]);
+}
+
+#[tokio::test]
 async fn without_time_everything_is_handed_back() {
     let bench = Bench::new().await;
     let late = Deadline::of(Duration::ZERO);
