@@ -37,7 +37,10 @@ async fn the_second_agent_of_a_name_is_refused_named_and_let_in_later_with_all_i
     assert_eq!(place.query("{__name__=\"twin.line\",from=\"second\"}").await, Some(Vec::new()));
     until("its status tells why", async || {
         let status = second.status();
-        status["agent"]["connection"]["last_error"].as_str()?.contains("name_taken").then_some(())
+        status["agent"]["connection"]["last_error"]
+            .as_str()?
+            .contains("another agent named \"twin\" is connected")
+            .then_some(())
     })
     .await;
 
