@@ -6,9 +6,11 @@
 //! time = its end; a later sample counts from the next bucket.
 //!
 //! Silence of the pipeline is not silence of the hosts: that somebody is *absent* is concluded
-//! only where every series has reported, or where the pipeline is proven to be current through the
-//! bucket's end. Where it is not, the bucket waits for it beyond the grace, and closes in the end
-//! without such conclusions.
+//! only where every series has reported, or where everything is proven to be stored that was
+//! accepted until the grace ended. A proof that reaches only the bucket's end does not do: a sample
+//! of the bucket that was accepted during the grace may still be on its way. Where the proof is not
+//! there yet, the bucket waits for it beyond the grace, and closes in the end without such
+//! conclusions.
 
 use serde::{Deserialize, Serialize};
 use series::{SeriesId, Timestamp};
@@ -20,6 +22,9 @@ pub const GRACE_MS: i64 = 30_000;
 /// How long after its end a bucket waits for a pipeline that is not current, ms. After that it
 /// closes, and nothing is concluded from what is missing.
 pub const STALL_MS: i64 = 150_000;
+/// How often it is asked, after the grace, whether the proof has come, ms: nothing else wakes a group
+/// whose series are all silent.
+pub const PROOF_ASK_MS: i64 = 5_000;
 /// Series that are remembered per group. With more, buckets close by the grace.
 pub const SELECTED_SERIES_MAX: usize = 3_000;
 /// Buckets that are caught up one by one after a standstill; earlier ones are skipped and counted.
@@ -92,9 +97,9 @@ pub enum Closing {
 pub enum ClosedBy {
     /// Every series of the bucket before has reported.
     AllReported,
-    /// There was no series in the bucket before, and the pipeline is current.
+    /// There was no series in the bucket before, and what was accepted within the grace is stored.
     PipelineCurrent,
-    /// The grace has passed.
+    /// The grace has passed, and what was accepted within it is stored or was waited for in vain.
     GraceEnded,
 }
 
@@ -104,22 +109,20 @@ pub fn closing(bucket: &Bucket<'_>) -> Closing {
     if bucket.now < bucket.end {
         return Closing::Open { ask_again_at: bucket.end };
     }
-    let current = bucket.current_through >= bucket.end;
     if !bucket.selected.is_empty() && bucket.selected.iter().all(|series| series.has_reported(bucket.end)) {
         return Closing::Closed { by: ClosedBy::AllReported, complete: true };
-    }
-    if bucket.selected.is_empty() && current {
-        return Closing::Closed { by: ClosedBy::PipelineCurrent, complete: true };
     }
     let grace_end = bucket.end.plus_ms(GRACE_MS);
     if bucket.now < grace_end {
         return Closing::Open { ask_again_at: grace_end };
     }
+    let proven = bucket.current_through >= grace_end;
     let stall_end = bucket.end.plus_ms(STALL_MS);
-    if !current && bucket.now < stall_end {
-        return Closing::Open { ask_again_at: stall_end };
+    if !proven && bucket.now < stall_end {
+        return Closing::Open { ask_again_at: bucket.now.plus_ms(PROOF_ASK_MS).min(stall_end) };
     }
-    Closing::Closed { by: ClosedBy::GraceEnded, complete: current }
+    let by = if proven && bucket.selected.is_empty() { ClosedBy::PipelineCurrent } else { ClosedBy::GraceEnded };
+    Closing::Closed { by, complete: proven }
 }
 
 /// The ends of the buckets that are due, oldest first, and how many were skipped. `last` is the
@@ -186,19 +189,26 @@ mod tests {
         check(&[(51, 10), (55, 10)], 60, 0, closed(AllReported, true));
         // Exactly at the bound is not newer: another sample will come at the bucket's end.
         check(&[(50, 10)], 60, 60, open(90));
-        // One is missing, and the pipeline is current: absence is real once the grace has passed.
+        // One is missing, and everything accepted within the grace is stored: absence is real.
         check(&[(55, 10), (30, 10)], 89, 89, open(90));
-        check(&[(55, 10), (30, 10)], 90, 60, closed(GraceEnded, true));
+        check(&[(55, 10), (30, 10)], 90, 90, closed(GraceEnded, true));
+        // The proof has come as far as the bucket's end, or nearly to the grace's: what was accepted
+        // later may still be on its way.
+        check(&[(55, 10), (30, 10)], 90, 60, open(95));
+        check(&[(55, 10), (30, 10)], 93, 89, open(98));
+        check(&[(55, 10), (30, 10)], 98, 90, closed(GraceEnded, true));
         // One is missing because the pipeline stands still: it is waited for, and in the end
         // nothing is concluded from it.
-        check(&[(55, 10), (30, 10)], 90, 59, open(210));
-        check(&[(55, 10), (30, 10)], 209, 59, open(210));
-        check(&[(55, 10), (30, 10)], 210, 59, closed(GraceEnded, false));
-        // Nobody was there before.
-        check(&[], 61, 60, closed(PipelineCurrent, true));
-        check(&[], 61, 59, open(90));
-        check(&[], 90, 59, open(210));
-        check(&[], 210, 59, closed(GraceEnded, false));
+        check(&[(55, 10), (30, 10)], 90, 59, open(95));
+        check(&[(55, 10), (30, 10)], 206, 89, open(210));
+        check(&[(55, 10), (30, 10)], 209, 89, open(210));
+        check(&[(55, 10), (30, 10)], 210, 89, closed(GraceEnded, false));
+        check(&[(55, 10), (30, 10)], 210, 90, closed(GraceEnded, true));
+        // Nobody was there before: the first sample of somebody new may be on its way, too.
+        check(&[], 61, 60, open(90));
+        check(&[], 90, 89, open(95));
+        check(&[], 91, 90, closed(PipelineCurrent, true));
+        check(&[], 210, 89, closed(GraceEnded, false));
     }
 
     #[test]

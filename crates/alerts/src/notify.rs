@@ -102,7 +102,8 @@ impl Alert {
     }
 
     /// Of two transitions of one alert, the greater is the newer.
-    fn rank(&self) -> (Timestamp, bool) {
+    #[must_use]
+    pub fn rank(&self) -> (Timestamp, bool) {
         (self.changed_at(), !self.fires())
     }
 }
@@ -216,6 +217,12 @@ pub struct Group {
     /// Until when somebody is sending it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claimed_until: Option<Timestamp>,
+    /// What the notification that is being sent says to be firing, by fingerprint.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub in_flight: BTreeSet<String>,
+    /// What earlier ones said whose sender never came back: the receiver may know of it or not.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub maybe_told: BTreeSet<String>,
 }
 
 /// What a receiver was told last.
@@ -297,12 +304,12 @@ pub fn needs_notification(group: &Group, now: Timestamp) -> Reason {
     if firing.iter().any(|(fingerprint, id)| told.firing.get(fingerprint) != Some(id)) {
         return Reason::NewFiring;
     }
-    if firing.is_empty() && told.firing.is_empty() {
+    let known = group.known_firing();
+    if firing.is_empty() && known.is_empty() {
         return if resolved.is_empty() { Reason::NothingNew } else { Reason::ResolvedBeforeTold };
     }
     let wants_resolved = !matches!(group.channel, Channel::Webhook { send_resolved: false, .. });
-    let ended = told.firing.keys().any(|fingerprint| !firing.contains_key(fingerprint));
-    if !ended {
+    if known.iter().all(|fingerprint| firing.contains_key(*fingerprint)) {
         return Reason::NothingNew;
     }
     if !wants_resolved {
@@ -329,6 +336,8 @@ impl Group {
             attempts: Vec::new(),
             failures: 0,
             claimed_until: None,
+            in_flight: BTreeSet::new(),
+            maybe_told: BTreeSet::new(),
         }
     }
 
@@ -372,15 +381,44 @@ impl Group {
             .collect()
     }
 
+    /// What the receiver holds to be firing, or may hold: a sender that crashed may have told it.
+    fn known_firing(&self) -> BTreeSet<&String> {
+        let told = self.told.iter().flat_map(|told| told.firing.keys());
+        told.chain(&self.in_flight).chain(&self.maybe_told).collect()
+    }
+
+    /// Somebody sends it now, and has it for itself until the claim ends. Whoever held a claim that
+    /// has ended never said what became of it.
+    pub fn claim(&mut self, now: Timestamp) {
+        self.maybe_told.append(&mut self.in_flight);
+        self.in_flight = self.transitions(true).into_keys().collect();
+        self.claimed_until = Some(now.plus_ms(CLAIM_MS));
+    }
+
+    /// Whether this change would cover an earlier one of the same alert that is to be told now.
+    #[must_use]
+    pub fn would_cover(&self, alert: &Alert, now: Timestamp) -> bool {
+        let due = self.failures == 0 && self.due_at.is_some_and(|due| due <= now);
+        let claimed = self.claimed_until.is_some_and(|until| now < until);
+        let fingerprint = alert.fingerprint();
+        let told = self.told.as_ref().and_then(|told| told.firing.get(&fingerprint));
+        let is_untold = |known: &Alert| {
+            let is_news = told.is_none_or(|of| of.transition_id != known.transition_id);
+            is_news && known.rank() < alert.rank()
+        };
+        due && !claimed && self.alerts.get(&fingerprint).is_some_and(is_untold)
+    }
+
     /// The alerts of the next notification: first those that fire, then those that ended and that
     /// the receiver knows of, each by fingerprint.
     #[must_use]
     pub fn next_alerts(&self) -> Vec<&Alert> {
         let firing = self.alerts.values().filter(|alert| alert.fires());
-        let known = |fingerprint: &String| self.told.as_ref().is_some_and(|told| told.firing.contains_key(fingerprint));
+        let known = self.known_firing();
         let wants_resolved = !matches!(self.channel, Channel::Webhook { send_resolved: false, .. });
-        let ended =
-            self.alerts.iter().filter(|(fingerprint, alert)| !alert.fires() && wants_resolved && known(fingerprint));
+        let told_and_ended =
+            |(fingerprint, alert): &(&String, &Alert)| !alert.fires() && wants_resolved && known.contains(fingerprint);
+        let ended = self.alerts.iter().filter(told_and_ended);
         firing.chain(ended.map(|(_, alert)| alert)).collect()
     }
 
@@ -421,6 +459,8 @@ impl Group {
         self.attempts.clear();
         self.dropped = 0;
         self.claimed_until = None;
+        self.in_flight.clear();
+        self.maybe_told.clear();
     }
 
     /// The receiver has not taken it. A transient failure is tried again after a backoff; after a
@@ -428,6 +468,7 @@ impl Group {
     pub fn mark_failed(&mut self, now: Timestamp, answer: &str, permanent: bool) {
         self.failures = self.failures.saturating_add(1);
         self.claimed_until = None;
+        self.in_flight.clear();
         let mut answer = answer.to_owned();
         cut_to(&mut answer, ANSWER_BYTES_MAX);
         self.attempts.push(Attempt { at: now, answer, permanent });

@@ -7,8 +7,9 @@
 //! ```
 //!
 //! A crash anywhere before `publish` sends later; a crash between `publish` and `mark` sends once
-//! more after the claim has ended ([`CLAIM_MS`]): that is the one window in which a page may come
-//! twice. A receiver that takes a message and whose answer is lost on the way is the same window seen
+//! more after the claim has ended ([`alerts::notify::CLAIM_MS`]): that is the one window in which a page may come
+//! twice. What the claim was to tell counts as possibly told, so its end is told even if it came before
+//! the claim ended. A receiver that takes a message and whose answer is lost on the way is the same window seen
 //! from outside; a repeated message has the same `transition_id` and `AlarmName`, by which receivers
 //! join. A failed attempt is tried again by timer, later each time, and its answer is kept; an error
 //! that nobody knows is tried again like one that may pass. After an answer that says "never", the
@@ -19,6 +20,7 @@
 //! is no way out at all, what is owed waits for [`OWED_LIFE_MS`].
 
 mod moving;
+mod order;
 mod receivers;
 mod test_message;
 mod ways;
@@ -27,7 +29,7 @@ use std::collections::BTreeMap;
 
 use alerts::instance::External;
 use alerts::message::render;
-use alerts::notify::{self, Alert, CLAIM_MS, Group, Reason, group_key, needs_notification};
+use alerts::notify::{self, Alert, Group, Reason, group_key, needs_notification};
 use alerts::routing::Channel;
 use futures_util::{StreamExt, stream};
 use ports::{
@@ -88,6 +90,11 @@ struct Test {
 }
 
 impl Owed {
+    /// Whether it is told change by change.
+    fn is_fresh(&self, now: Timestamp) -> bool {
+        self.at.plus_ms(FRESH_MS) > now
+    }
+
     /// The ways out of one of its alerts.
     fn ways(&self, ways: &Ways, alert: &Alert) -> Vec<Way> {
         match self.test.as_ref().and_then(|test| test.receiver.as_ref()) {
@@ -139,7 +146,7 @@ pub async fn dispatch(context: &Context, tenant: &TenantId) -> Result<(), Fault>
         if waits || owed.alerts.iter().all(|alert| owed.ways(&ways, alert).is_empty()) {
             continue;
         }
-        let fresh = owed.at.plus_ms(FRESH_MS) > now;
+        let fresh = owed.is_fresh(now);
         let due = moving::into_groups(context, tenant, &ways, item, owed).await?;
         // A change is told before the next one of the same alert covers it up.
         if fresh {
@@ -175,8 +182,7 @@ async fn all_owed(ports: &Ports, tenant: &TenantId) -> Result<Vec<(Item, Owed)>,
         let owed = owed_of(&item)?;
         found.push((item, owed));
     }
-    found.sort_by(|a, b| (a.1.at, &a.0.sort).cmp(&(b.1.at, &b.0.sort)));
-    Ok(found)
+    Ok(order::ordered(found))
 }
 
 fn owed_of(item: &Item) -> Result<Owed, Fault> {
@@ -239,7 +245,7 @@ async fn claim(ports: &Ports, tenant: &TenantId, sort: &str) -> Result<Option<Gr
                 group.mark_told(&settled, now);
             }
             Reason::NewFiring | Reason::AllResolved | Reason::SomeResolved => {
-                group.claimed_until = Some(now.plus_ms(CLAIM_MS));
+                group.claim(now);
             }
         }
         let write = group_write(tenant, sort, &group, condition, now)?;

@@ -139,6 +139,69 @@ fn a_claim_keeps_others_away_until_it_ends() {
     assert_eq!(needs_notification(&group, Timestamp(200_000)), Reason::NewFiring);
 }
 
+/// Words as in [`run`], and `c` claims, `~` lets the claim end without an answer.
+#[test]
+fn what_a_crashed_sender_may_have_told_is_ended() {
+    for (script, expected, told) in [
+        ("+a c ~", Reason::NewFiring, 1),
+        ("+a c -a ~", Reason::AllResolved, 1),
+        ("+a c ~ -a", Reason::AllResolved, 1),
+        ("+a +b c -a ~", Reason::NewFiring, 2),
+        // It was taken over, and that failed: the first one may still have told it.
+        ("+a c ~ c x -a", Reason::AllResolved, 1),
+        ("+a c ~ c X -a", Reason::AllResolved, 1),
+        // Who claimed it came back and says that nobody was told.
+        ("+a c x -a", Reason::ResolvedBeforeTold, 0),
+        ("+a c X -a", Reason::ResolvedBeforeTold, 0),
+        ("+a c -a ~ c !", Reason::NothingNew, 0),
+        // The end was being told, and it fires again.
+        ("+a c ! -a c ~ +a", Reason::NewFiring, 1),
+        ("+a c ! -a c +a -a ~", Reason::AllResolved, 1),
+    ] {
+        let mut group = group(true);
+        let mut now = 100;
+        let mut reason = Reason::NothingNew;
+        for word in script.split_whitespace() {
+            now += 1;
+            let at = Timestamp(now * 1_000);
+            match word.split_at(1) {
+                ("+", disk) => group.add(&alert(disk, now, true), at, 0),
+                ("-", disk) => group.add(&alert(disk, now, false), at, 0),
+                ("c", _) => group.claim(at),
+                ("~", _) => now += CLAIM_MS / 1_000,
+                ("!", _) => group.mark_told(&group.clone(), at),
+                ("x", _) => group.mark_failed(at, "connection refused", false),
+                ("X", _) => group.mark_failed(at, "404", true),
+                other => panic!("{other:?}"),
+            }
+            reason = needs_notification(&group, Timestamp(now * 1_000));
+        }
+        assert_eq!((reason, group.next_alerts().len()), (expected, told), "{script}");
+    }
+}
+
+#[test]
+fn a_change_that_would_cover_one_that_is_due() {
+    let covers = |script: &str, alert: &Alert| {
+        let mut group = group(true);
+        run(&mut group, script);
+        group.would_cover(alert, Timestamp(200_000))
+    };
+    let (ends, fires) = (alert("a", 150, false), alert("a", 150, true));
+    assert!(covers("+a", &ends));
+    assert!(covers("+a ! -a", &fires));
+    // Told, an older one, another alert; or nobody can be told now.
+    assert!(!covers("+a !", &ends));
+    assert!(!covers("+a", &alert("a", 90, false)));
+    assert!(!covers("+b", &ends));
+    assert!(!covers("+a x", &ends));
+    assert!(!covers("+a X", &ends));
+    let mut group = group(true);
+    run(&mut group, "+a");
+    group.claim(Timestamp(199_000));
+    assert!(!group.would_cover(&ends, Timestamp(200_000)));
+}
+
 #[test]
 fn a_second_attempt_has_the_same_id() {
     let mut group = group(true);

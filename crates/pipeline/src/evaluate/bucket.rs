@@ -86,6 +86,8 @@ async fn evaluate(context: &Context, tenant: &TenantId, group: &Group, look: Loo
     let (ends, skipped) = due(last, now, group.interval_ms, 0);
     known.value.skipped += skipped;
     for end in &ends {
+        // Before what is stored is read: a proof that came after it would speak of what was not read.
+        let current_through = progress::current_through(&context.ports).await?.unwrap_or(Timestamp(i64::MIN));
         let loaded = load(context, tenant, group, *end, now).await;
         let (storage, broken) = match loaded {
             Ok(storage) => (storage, None),
@@ -97,7 +99,7 @@ async fn evaluate(context: &Context, tenant: &TenantId, group: &Group, look: Loo
         let bucket = Bucket {
             end: data_end(group, *end),
             now,
-            current_through: progress::current_through(&context.ports).await?.unwrap_or(Timestamp(i64::MIN)),
+            current_through,
             selected: &refreshed(&known.value.selected, &all, group),
         };
         let complete = match closing(&bucket) {

@@ -16,13 +16,16 @@ use super::{Owed, WRITE_ATTEMPTS_MAX, busy, bytes_of, group_write, owed_of, plac
 use crate::Context;
 use crate::error::Fault;
 
-/// What a group's item holds beside its alerts at most: labels, answers, what was told.
-const GROUP_REST_BYTES: usize = 80_000;
+/// What a group's item holds beside its alerts at most: labels, answers, what was told and what may
+/// have been.
+const GROUP_REST_BYTES: usize = 100_000;
 
 /// A group that takes in alerts.
 struct Filling {
     group: Group,
     condition: Condition,
+    /// It has an earlier change of one of the alerts that is due and not told.
+    covers: bool,
     /// What its item will have at most.
     bytes: usize,
 }
@@ -40,9 +43,19 @@ pub(super) async fn into_groups(
     let (mut item, mut owed) = (item, owed);
     let mut due = Vec::new();
     let mut lost = 0;
+    let mut asked_first = false;
     loop {
         let now = context.ports.clock.now();
         let (groups, taken) = fill(context, tenant, ways, &owed, now).await?;
+        let covered: Vec<String> =
+            groups.iter().filter(|(_, filling)| filling.covers).map(|(sort, _)| sort.clone()).collect();
+        // Somebody else has moved the change before this one, and has not come to send it. The write
+        // below asks for the groups as they were read, so this cannot be overtaken.
+        if owed.is_fresh(now) && !covered.is_empty() && !asked_first {
+            asked_first = true;
+            super::flush_all(context, tenant, covered).await?;
+            continue;
+        }
         let rest = Owed { alerts: owed.alerts.split_off(taken), ..owed };
         let (key, condition) = (key.clone(), Condition::Version(item.version));
         let left = match rest.alerts.as_slice() {
@@ -105,6 +118,7 @@ async fn fill(
         for (sort, way) in &ways {
             let Some(filling) = groups.get_mut(sort) else { continue };
             let wait_ms = if owed.test.is_some() { 0 } else { way.group_wait_ms };
+            filling.covers |= filling.group.would_cover(alert, now);
             filling.group.add(alert, now, wait_ms);
             // A person waits for the answer of a test: it does not wait for the receiver's next turn.
             if owed.test.is_some() && filling.group.due_at.is_some() {
@@ -126,7 +140,7 @@ async fn read(
     let new = || (Group::new(&way.receiver, way.channel.clone(), labels.clone()), Condition::Absent);
     let (group, condition) = known.unwrap_or_else(new);
     let bytes = group.alerts.values().map(Alert::bytes).sum::<usize>() + GROUP_REST_BYTES;
-    Ok(Filling { group, condition, bytes })
+    Ok(Filling { group, condition, covers: false, bytes })
 }
 
 async fn after_moving(

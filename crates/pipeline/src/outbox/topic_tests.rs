@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use alerts::notify::ALERTS_PER_GROUP_MAX;
+use alerts::notify::{ALERTS_PER_GROUP_MAX, CLAIM_MS};
 use alerts::state::TransitionKind;
 use embedded::{Embedded, FaultRates, Faults, Faulty, ManualClock, Memory, MemoryTopic};
 use ports::{ErrorClass, Subscriber};
