@@ -11,4 +11,6 @@ scripts/doctor.sh --tools
 export DAYWATCH_SOAK=${DAYWATCH_SOAK:-1000}
 # What the tests of several processes start.
 cargo build --locked --release -p daywatch -p daywatch-agent
+# Schedules of the functions behind a stream that is split, repeated and cut.
+cargo run --locked --release -p tests --example simulate -- --seeds 10000 --threads 2
 exec cargo test --locked --release --workspace --no-fail-fast -- --nocapture
