@@ -11,16 +11,11 @@ use ports::Partition;
 use super::agents::{Identity, Sent};
 use super::happened::Happened;
 use super::plan::{STEP_MS, Wrong};
-use super::truth::Transition;
 use super::world::World;
 use super::wrong;
 
 /// What is critical for so long is paged whatever goes wrong.
 const SEEN_FOR_SURE_MS: i64 = 120_000;
-
-/// Where storage closes buckets by their grace (30 s) before the stream's sample comes, an alert ends at
-/// the first sample after them.
-const RESOLVED_WITHIN_MS: i64 = 40_000;
 
 fn held(holds: bool, what: impl FnOnce() -> String) -> Result<(), String> {
     if holds { Ok(()) } else { Err(what()) }
@@ -168,8 +163,7 @@ fn transitions_are_the_checks(world: &World) -> Result<(), String> {
         let flips = &agent.flips;
         let holds = if world.plan.calm_alerts {
             let seen = |(seen, flip): (&(Timestamp, bool), &(Timestamp, bool))| {
-                let within_ms = if flip.1 { STEP_MS } else { RESOLVED_WITHIN_MS };
-                seen.1 == flip.1 && (flip.0..=flip.0.plus_ms(within_ms)).contains(&seen.0)
+                seen.1 == flip.1 && (flip.0..=flip.0.plus_ms(STEP_MS)).contains(&seen.0)
             };
             found.len() == flips.len() && found.iter().zip(flips).all(seen)
         } else {
@@ -216,20 +210,7 @@ fn pages_are_told_once(world: &World) -> Result<(), String> {
         let copies_of = |id: &str| truth.pages.iter().filter(|page| page.transition == id).count();
         for (id, owed) in &truth.owed {
             let copies = copies_of(id);
-            let same = |other: &Transition| (&other.alert, &other.instance) == (&owed.alert, &owed.instance);
-            // Buckets that are caught up together may owe a change and the next one in one instant:
-            // who sends looks at the alert as it is then.
-            let covered = truth
-                .owed
-                .values()
-                .any(|next| same(next) && next.at > owed.at && next.owed_at.ms() - owed.owed_at.ms() < STEP_MS);
-            // What ended before anybody was told that it fires needs no end.
-            let before = truth.owed.iter().filter(|(_, other)| same(other) && other.at < owed.at);
-            let untold =
-                !owed.fires && before.max_by_key(|(_, other)| other.at).is_some_and(|(id, _)| copies_of(id) == 0);
-            // Of rules with history, many buckets may be caught up at once: only never twice.
-            let may_be_covered = covered || untold || owed.alert != "DiskCritical";
-            held(copies == 1 || (copies == 0 && may_be_covered), || format!("{owed:?} was paged {copies} times"))?;
+            held(copies == 1, || format!("{owed:?} was paged {copies} times"))?;
         }
     }
     let mut last: BTreeMap<(&str, &str), (Timestamp, bool)> = BTreeMap::new();
@@ -241,9 +222,6 @@ fn pages_are_told_once(world: &World) -> Result<(), String> {
         let of = format!("{alert} {instance}");
         let told = truth.pages.iter().rev().find(|page| page.subject.ends_with(&of));
         let right = match told {
-            // In the named window: nobody knows that it was told, and it ended before it was told
-            // once more.
-            Some(page) if !fires && !page.marked => true,
             Some(page) => page.subject.starts_with("ALARM") == fires,
             None => !fires,
         };

@@ -166,9 +166,9 @@ async fn evaluate_rule(
 ) -> Result<(), RuleFailure> {
     let Place { tenant, group, rule } = place;
     let at = data_end(group, end);
-    // Where data may be missing, only a rule all of whose own series have reported is decided.
-    let complete = complete || has_reported(rule, group, all, at);
-    if !complete && rule.direct.is_none() {
+    // Where data may be missing, only a rule all of whose own series have reported is decided. That
+    // the last known value goes on would be a conclusion, too: the stream tells of the newer ones.
+    if !complete && !has_reported(rule, group, all, at) {
         return Ok(());
     }
     let value = promql::instant(&rule.expr, at, storage, &Options::default())?.value;
@@ -181,8 +181,7 @@ async fn evaluate_rule(
         let state = stored::rule(&context.ports, place).await?;
         observations.retain(|seen| is_active(&state.value, seen));
     }
-    let scope = if complete { Scope::Complete { bucket_end: end } } else { Scope::Partial { bucket_end: end } };
-    apply(context, place, scope, &observations).await?;
+    apply(context, place, Scope::Complete { bucket_end: end }, &observations).await?;
     Ok(())
 }
 
