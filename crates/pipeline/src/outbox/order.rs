@@ -10,11 +10,14 @@ use ports::{Item, Timestamp};
 
 use super::Owed;
 
+/// A change's rank among those of its alert, and the place of its item.
+type Change = ((Timestamp, bool), usize);
+
 /// The items so that no alert's change comes after a later one of it. Where items ask for each
 /// other, the one that was owed first goes first.
 pub(super) fn ordered(mut items: Vec<(Item, Owed)>) -> Vec<(Item, Owed)> {
     items.sort_by(|a, b| (a.1.at, &a.0.sort).cmp(&(b.1.at, &b.0.sort)));
-    let mut changes: BTreeMap<String, Vec<((Timestamp, bool), usize)>> = BTreeMap::new();
+    let mut changes: BTreeMap<String, Vec<Change>> = BTreeMap::new();
     for (place, (_, owed)) in items.iter().enumerate() {
         for alert in &owed.alerts {
             changes.entry(Alert::fingerprint(alert)).or_default().push((alert.rank(), place));
