@@ -72,6 +72,9 @@ pub struct Bucket<'a> {
     pub current_through: Timestamp,
     /// The series that were selected in the bucket before, with what is known of them now.
     pub selected: &'a [Selected],
+    /// Whether alerts of the group are begun straight from the stream, ahead of what is stored: the
+    /// series of one of them may be on its way.
+    pub stream_is_ahead: bool,
 }
 
 /// The answer.
@@ -97,7 +100,7 @@ pub enum Closing {
 pub enum ClosedBy {
     /// Every series of the bucket before has reported.
     AllReported,
-    /// There was no series in the bucket before, and what was accepted within the grace is stored.
+    /// There was no series in the bucket before, and the pipeline is current.
     PipelineCurrent,
     /// The grace has passed, and what was accepted within it is stored or was waited for in vain.
     GraceEnded,
@@ -112,6 +115,10 @@ pub fn closing(bucket: &Bucket<'_>) -> Closing {
     if !bucket.selected.is_empty() && bucket.selected.iter().all(|series| series.has_reported(bucket.end)) {
         return Closing::Closed { by: ClosedBy::AllReported, complete: true };
     }
+    // Nobody was there before, so nobody can be missing; who comes late counts from the next bucket.
+    if bucket.selected.is_empty() && !bucket.stream_is_ahead && bucket.current_through >= bucket.end {
+        return Closing::Closed { by: ClosedBy::PipelineCurrent, complete: true };
+    }
     let grace_end = bucket.end.plus_ms(GRACE_MS);
     if bucket.now < grace_end {
         return Closing::Open { ask_again_at: grace_end };
@@ -121,8 +128,7 @@ pub fn closing(bucket: &Bucket<'_>) -> Closing {
     if !proven && bucket.now < stall_end {
         return Closing::Open { ask_again_at: bucket.now.plus_ms(PROOF_ASK_MS).min(stall_end) };
     }
-    let by = if proven && bucket.selected.is_empty() { ClosedBy::PipelineCurrent } else { ClosedBy::GraceEnded };
-    Closing::Closed { by, complete: proven }
+    Closing::Closed { by: ClosedBy::GraceEnded, complete: proven }
 }
 
 /// The ends of the buckets that are due, oldest first, and how many were skipped. `last` is the
@@ -154,6 +160,13 @@ mod tests {
 
     /// Series as (newest, step) in seconds; now and current in seconds.
     fn check(series: &[(i64, i64)], now_s: i64, current_s: i64, expected: Closing) {
+        check_ahead(true, series, now_s, current_s, expected);
+        if !series.is_empty() {
+            check_ahead(false, series, now_s, current_s, expected);
+        }
+    }
+
+    fn check_ahead(stream_is_ahead: bool, series: &[(i64, i64)], now_s: i64, current_s: i64, expected: Closing) {
         let selected: Vec<Selected> = series
             .iter()
             .enumerate()
@@ -168,6 +181,7 @@ mod tests {
             now: Timestamp(now_s * 1_000),
             current_through: Timestamp(current_s * 1_000),
             selected: &selected,
+            stream_is_ahead,
         };
         assert_eq!(closing(&bucket), expected, "{series:?} at {now_s}, current through {current_s}");
     }
@@ -204,11 +218,14 @@ mod tests {
         check(&[(55, 10), (30, 10)], 209, 89, open(210));
         check(&[(55, 10), (30, 10)], 210, 89, closed(GraceEnded, false));
         check(&[(55, 10), (30, 10)], 210, 90, closed(GraceEnded, true));
-        // Nobody was there before: the first sample of somebody new may be on its way, too.
+        // Nobody was there before. What the stream has begun may be on its way; else nobody is missing.
         check(&[], 61, 60, open(90));
         check(&[], 90, 89, open(95));
-        check(&[], 91, 90, closed(PipelineCurrent, true));
+        check(&[], 91, 90, closed(GraceEnded, true));
         check(&[], 210, 89, closed(GraceEnded, false));
+        check_ahead(false, &[], 61, 60, closed(PipelineCurrent, true));
+        check_ahead(false, &[], 61, 59, open(90));
+        check_ahead(false, &[], 210, 59, closed(GraceEnded, false));
     }
 
     #[test]

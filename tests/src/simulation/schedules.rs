@@ -83,6 +83,7 @@ async fn aggregate_fails_for_a_quarter_of_an_hour() {
     let happened = world.happened();
     println!("{during} CRITICAL pages during the outage, the slowest after {slowest_ms} ms; {happened:?}");
     assert!(during >= 4, "{during} pages");
-    assert!(slowest_ms <= STEP_MS, "{slowest_ms} ms");
+    // Of the mappings a random few are polled in a step: `evaluate-alerts` may have to wait for the next one.
+    assert!(slowest_ms <= 2 * STEP_MS, "{slowest_ms} ms");
     assert_eq!(happened.repeated, 0);
 }

@@ -101,6 +101,7 @@ async fn evaluate(context: &Context, tenant: &TenantId, group: &Group, look: Loo
             now,
             current_through,
             selected: &refreshed(&known.value.selected, &all, group),
+            stream_is_ahead: group.rules.iter().any(|rule| rule.direct.is_some() && rule.alert().is_some()),
         };
         let complete = match closing(&bucket) {
             Closing::Open { .. } if look == Look::Early && *end == ends[0] => return Ok(()),
