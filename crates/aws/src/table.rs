@@ -19,8 +19,8 @@ use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use ports::{
-    Clock, GotMany, ITEM_BYTES_MAX, Item, Key, Page, Partition, PortError, SORT_BYTES_MAX, Table, Timestamp,
-    WRITE_ALL_BYTES_MAX, WRITES_AT_ONCE_MAX, Write, Written, WrittenAll,
+    Clock, GotMany, Item, Key, Page, Partition, PortError, Table, Timestamp, WRITE_ALL_BYTES_MAX, WRITES_AT_ONCE_MAX,
+    Write, Written, WrittenAll, check_key, check_writes,
 };
 
 use crate::config::Config;
@@ -74,37 +74,6 @@ fn key_attributes(spelled: &Spelled) -> HashMap<String, AttributeValue> {
 
 fn too_many(count: usize, what: &str) -> PortError {
     PortError::permanent(PORT, format!("{count} {what} at once, at most {WRITES_AT_ONCE_MAX} are allowed"))
-}
-
-fn check_key(key: &Key) -> Result<(), PortError> {
-    if key.sort.len() > SORT_BYTES_MAX {
-        let what = format!("a sort text of {} bytes, at most {SORT_BYTES_MAX} are allowed", key.sort.len());
-        return Err(PortError::permanent(PORT, what));
-    }
-    Ok(())
-}
-
-/// Refuses what no adapter takes. Returns the bytes of all values.
-fn check_writes(writes: &[Write]) -> Result<usize, PortError> {
-    if writes.len() > WRITES_AT_ONCE_MAX {
-        return Err(too_many(writes.len(), "writes"));
-    }
-    let mut seen = BTreeSet::new();
-    let mut bytes = 0;
-    for write in writes {
-        check_key(write.key())?;
-        if !seen.insert(write.key()) {
-            return Err(PortError::permanent(PORT, "one key is written twice at once"));
-        }
-        if let Write::Put { value, .. } = write {
-            bytes += value.len();
-            if value.len() > ITEM_BYTES_MAX {
-                let what = format!("an item of {} bytes, at most {ITEM_BYTES_MAX} are allowed", value.len());
-                return Err(PortError::permanent(PORT, what));
-            }
-        }
-    }
-    Ok(bytes)
 }
 
 #[async_trait]

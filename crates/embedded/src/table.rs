@@ -12,8 +12,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use ports::{
-    Clock, Condition, GotMany, ITEM_BYTES_MAX, Item, Key, Page, Partition, PortError, SORT_BYTES_MAX, Table, TenantId,
-    Timestamp, WRITE_ALL_BYTES_MAX, WRITES_AT_ONCE_MAX, Write, Written, WrittenAll,
+    Clock, Condition, GotMany, Item, Key, Page, Partition, PortError, Table, TenantId, Timestamp, WRITE_ALL_BYTES_MAX,
+    WRITES_AT_ONCE_MAX, Write, Written, WrittenAll, check_writes,
 };
 use redb::{ReadTransaction, ReadableTable};
 
@@ -190,38 +190,6 @@ pub(crate) fn purge_expired(tables: &mut Tables<'_>) -> Result<(), redb::Error> 
         tables.items.remove(&key[8..])?;
     }
     Ok(())
-}
-
-fn check_key(key: &Key) -> Result<(), PortError> {
-    if key.sort.len() > SORT_BYTES_MAX {
-        let what = format!("a sort text of {} bytes, at most {SORT_BYTES_MAX} are allowed", key.sort.len());
-        return Err(PortError::permanent(PORT, what));
-    }
-    Ok(())
-}
-
-/// Refuses what no store would take. Returns the bytes of all values.
-fn check_writes(writes: &[Write]) -> Result<usize, PortError> {
-    if writes.len() > WRITES_AT_ONCE_MAX {
-        let what = format!("{} writes at once, at most {WRITES_AT_ONCE_MAX} are allowed", writes.len());
-        return Err(PortError::permanent(PORT, what));
-    }
-    let mut seen = BTreeSet::new();
-    let mut bytes = 0;
-    for write in writes {
-        check_key(write.key())?;
-        if !seen.insert(write.key()) {
-            return Err(PortError::permanent(PORT, "one key is written twice at once"));
-        }
-        if let Write::Put { value, .. } = write {
-            bytes += value.len();
-            if value.len() > ITEM_BYTES_MAX {
-                let what = format!("an item of {} bytes, at most {ITEM_BYTES_MAX} are allowed", value.len());
-                return Err(PortError::permanent(PORT, what));
-            }
-        }
-    }
-    Ok(bytes)
 }
 
 fn read_many(transaction: &ReadTransaction, keys: Vec<Key>, now: Timestamp) -> Result<GotMany, redb::Error> {

@@ -27,7 +27,7 @@ pub use series::{Lane, SourceName, TenantId, Timestamp};
 pub use stream::{Accepted, Delivered, RECORD_BYTES_MAX, RECORDS_PER_PUT_MAX, Stream, StreamRecord};
 pub use table::{
     Condition, GotMany, ITEM_BYTES_MAX, Item, Key, Page, Partition, SORT_BYTES_MAX, Table, WRITE_ALL_BYTES_MAX,
-    WRITES_AT_ONCE_MAX, Write, Written, WrittenAll,
+    WRITES_AT_ONCE_MAX, Write, Written, WrittenAll, check_key, check_writes,
 };
 pub use timer::{Timer, Wake};
 pub use topic::{Delivery, Destination, Message, Subscriber, Topic};

@@ -3,11 +3,15 @@
 //! A [`Key`] says what is meant; only the adapter spells it. Reads are consistent. Expired items
 //! are never returned, even where the store deletes them days later.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use series::{TenantId, Timestamp};
 
 use crate::PortError;
+
+const PORT: &str = "table";
 
 /// Bytes of one item's value (DynamoDB: 400 KB with keys and attribute names).
 pub const ITEM_BYTES_MAX: usize = 300_000;
@@ -227,4 +231,37 @@ impl dyn Table + '_ {
 /// The smallest text greater than every text that starts with `prefix`.
 fn prefix_end(prefix: &str) -> String {
     if prefix.is_empty() { String::new() } else { format!("{prefix}\u{10ffff}") }
+}
+
+/// Refuses a key that no adapter takes.
+pub fn check_key(key: &Key) -> Result<(), PortError> {
+    if key.sort.len() > SORT_BYTES_MAX {
+        let what = format!("a sort text of {} bytes, at most {SORT_BYTES_MAX} are allowed", key.sort.len());
+        return Err(PortError::permanent(PORT, what));
+    }
+    Ok(())
+}
+
+/// Refuses writes that no adapter takes. Returns the bytes of all values.
+pub fn check_writes(writes: &[Write]) -> Result<usize, PortError> {
+    if writes.len() > WRITES_AT_ONCE_MAX {
+        let what = format!("{} writes at once, at most {WRITES_AT_ONCE_MAX} are allowed", writes.len());
+        return Err(PortError::permanent(PORT, what));
+    }
+    let mut seen = BTreeSet::new();
+    let mut bytes = 0;
+    for write in writes {
+        check_key(write.key())?;
+        if !seen.insert(write.key()) {
+            return Err(PortError::permanent(PORT, "one key is written twice at once"));
+        }
+        if let Write::Put { value, .. } = write {
+            bytes += value.len();
+            if value.len() > ITEM_BYTES_MAX {
+                let what = format!("an item of {} bytes, at most {ITEM_BYTES_MAX} are allowed", value.len());
+                return Err(PortError::permanent(PORT, what));
+            }
+        }
+    }
+    Ok(bytes)
 }
