@@ -10,6 +10,7 @@ mod layout;
 mod ledger;
 mod manifest;
 mod reader;
+mod rollup;
 mod sources;
 #[cfg(test)]
 mod testing;
@@ -22,4 +23,5 @@ pub use manifest::{
     JSON_BYTES_MAX, Level, MANIFEST_BYTES_MAX, ManifestError, ManifestItem, PLAIN_JSON_BYTES_MAX, live, orphans,
 };
 pub use reader::{BlockReader, SeriesEntry};
+pub use rollup::{RollupOverlap, join_rollups, rollup};
 pub use sources::{BATCHES_PER_ITEM_MAX, BatchNote, RunNote, SourceNote, join_counters, join_sources};

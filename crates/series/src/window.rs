@@ -10,6 +10,8 @@ use crate::sample::Timestamp;
 
 /// A minute in milliseconds.
 pub const MINUTE_MS: i64 = 60_000;
+/// The width of the narrower rollups' buckets.
+pub const FIVE_MINUTES_MS: i64 = 5 * MINUTE_MS;
 /// The width of a block's window while it is not compacted further.
 pub const TEN_MINUTES_MS: i64 = 10 * MINUTE_MS;
 /// An hour in milliseconds.
