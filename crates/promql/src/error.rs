@@ -13,6 +13,9 @@ pub enum EvalError {
     /// A named limit of [`crate::Limits`] was passed.
     #[error("the query passes the limit {limit} = {max}{hint}")]
     Limit { limit: &'static str, max: u64, hint: &'static str },
+    /// [`crate::Options::stop`] asked for it. The words are Prometheus's.
+    #[error("query timed out in expression evaluation")]
+    Stopped,
     #[error("the step must be at least one millisecond, not {step_ms}")]
     Step { step_ms: i64 },
     #[error("the end {end_ms} is before the start {start_ms}")]

@@ -12,6 +12,7 @@ use crate::parse::{Expr, without_parens};
 use crate::row::{Row, absent_points, merge, settle_names, without_name};
 use crate::scan::{place_of, place_of_argument};
 use crate::selection::{Selection, too_many_samples};
+use crate::stop::LOOK_EVERY;
 use crate::storage::{Series, Storage};
 use crate::value::{Evaluated, Matrix, Value};
 use crate::{aggregate, binary, functions, range_vector, selector};
@@ -40,7 +41,7 @@ pub fn instant(
             ),
         }
     };
-    Ok(Evaluated { value, annotations: evaluator.annotations.into_inner() })
+    Ok(evaluator.evaluated(value))
 }
 
 /// Evaluates `expr` at every step from `start` to `end`, both included. The series are sorted by
@@ -66,7 +67,7 @@ pub fn range(
     };
     let mut matrix: Matrix = rows.into_iter().map(|row| row.into_series(grid)).collect();
     matrix.sort_by(|a, b| a.labels.cmp(&b.labels));
-    Ok(Evaluated { value: matrix, annotations: evaluator.annotations.into_inner() })
+    Ok(evaluator.evaluated(matrix))
 }
 
 /// What a node gives over all steps.
@@ -87,6 +88,9 @@ pub(crate) struct Evaluator<'a> {
     storage: &'a dyn Storage,
     text: &'a str,
     samples_used: Cell<u64>,
+    samples_read: Cell<u64>,
+    /// What has been used when it is next asked whether to stop.
+    next_look: Cell<u64>,
     series_used: Cell<u64>,
     visits: Cell<u64>,
     annotations: RefCell<Vec<String>>,
@@ -101,10 +105,31 @@ impl<'a> Evaluator<'a> {
             storage,
             text: expr.text(),
             samples_used: Cell::new(0),
+            samples_read: Cell::new(0),
+            next_look: Cell::new(0),
             series_used: Cell::new(0),
             visits: Cell::new(0),
             annotations: RefCell::new(Vec::new()),
         }
+    }
+
+    fn evaluated<T>(self, value: T) -> Evaluated<T> {
+        Evaluated {
+            value,
+            annotations: self.annotations.into_inner(),
+            samples_read: self.samples_read.get(),
+            samples_used: self.samples_used.get(),
+        }
+    }
+
+    /// Fails where whoever asked does not wait any longer.
+    fn look(&self) -> Result<(), EvalError> {
+        let used = self.samples_used.get().saturating_add(self.visits.get());
+        if used < self.next_look.get() {
+            return Ok(());
+        }
+        self.next_look.set(used.saturating_add(LOOK_EVERY));
+        if self.options.stop.asked() { Err(EvalError::Stopped) } else { Ok(()) }
     }
 
     /// Any node but range vectors, which only calls and subqueries can take.
@@ -184,7 +209,10 @@ impl<'a> Evaluator<'a> {
             let hint = " series read; more matchers select fewer";
             return Err(EvalError::Limit { limit: "series_max", max: limits.series_max, hint });
         }
-        found.iter().try_for_each(|one| self.charge(1, one.samples.len()))?;
+        for one in &found {
+            self.charge(1, one.samples.len())?;
+            self.samples_read.set(self.samples_read.get().saturating_add(one.samples.len() as u64));
+        }
         Ok(found)
     }
 
@@ -194,7 +222,7 @@ impl<'a> Evaluator<'a> {
         let used = self.samples_used.get().saturating_add(more);
         self.samples_used.set(used);
         let max = self.options.limits.samples_max;
-        if used > max { Err(too_many_samples(max)) } else { Ok(()) }
+        if used > max { Err(too_many_samples(max)) } else { self.look() }
     }
 
     /// Counts the samples that a function of a range is about to look at.
@@ -203,7 +231,7 @@ impl<'a> Evaluator<'a> {
         self.visits.set(visits);
         let max = self.options.limits.visits_max;
         let hint = " samples looked at in ranges; shorter ranges or longer steps need fewer";
-        if visits > max { Err(EvalError::Limit { limit: "visits_max", max, hint }) } else { Ok(()) }
+        if visits > max { Err(EvalError::Limit { limit: "visits_max", max, hint }) } else { self.look() }
     }
 
     /// An empty row's points, paid for.

@@ -28,6 +28,7 @@ mod row;
 mod scan;
 mod selection;
 mod selector;
+mod stop;
 mod storage;
 mod value;
 
@@ -41,5 +42,6 @@ pub use options::{
 };
 pub use parse::{EXPR_BYTES_MAX, EXPR_DEPTH_MAX, Expr, ParseError, parse, parse_selector};
 pub use selection::{Selection, selections};
+pub use stop::Stop;
 pub use storage::{Series, SeriesSet, Storage, StorageError};
 pub use value::{Evaluated, Matrix, Value};

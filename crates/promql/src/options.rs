@@ -1,11 +1,13 @@
 //! How an evaluation behaves, and its limits.
 
+use crate::stop::Stop;
+
 /// A sample answers an instant query for this long (Prometheus's default).
 pub const LOOKBACK_MS: i64 = 5 * 60_000;
 /// The resolution of a subquery that does not give one (Prometheus's evaluation interval).
 pub const SUBQUERY_STEP_MS: i64 = 60_000;
-/// Steps of one range query, as in Prometheus's API.
-pub const STEPS_MAX: u64 = 11_000;
+/// Steps of one range query: the start, and as in Prometheus's API 11,000 steps after it.
+pub const STEPS_MAX: u64 = 11_001;
 /// Samples read plus points computed in one evaluation, of 8 to 16 bytes each: at most 320 MB.
 pub const SAMPLES_MAX: u64 = 20_000_000;
 /// Series that one evaluation may read.
@@ -48,6 +50,8 @@ pub struct Options {
     pub delayed_name_removal: bool,
     /// The limits.
     pub limits: Limits,
+    /// Ends the evaluation early, with [`crate::EvalError::Stopped`].
+    pub stop: Stop,
 }
 
 impl Default for Options {
@@ -57,6 +61,7 @@ impl Default for Options {
             subquery_step_ms: SUBQUERY_STEP_MS,
             delayed_name_removal: false,
             limits: Limits::default(),
+            stop: Stop::default(),
         }
     }
 }

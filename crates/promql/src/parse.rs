@@ -37,6 +37,12 @@ impl Expr {
         &self.text
     }
 
+    /// The same expression in the form in which people write long ones: a part a line.
+    #[must_use]
+    pub fn prettified(&self) -> String {
+        self.tree.prettify()
+    }
+
     pub(crate) fn tree(&self) -> &Tree {
         &self.tree
     }

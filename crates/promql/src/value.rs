@@ -40,4 +40,8 @@ pub struct Evaluated<T> {
     pub value: T,
     /// Remarks, each beginning with `PromQL warning: ` or `PromQL info: ` as in Prometheus.
     pub annotations: Vec<String>,
+    /// Samples that its selectors have read.
+    pub samples_read: u64,
+    /// Samples read and points computed: what the limit `samples_max` counts.
+    pub samples_used: u64,
 }

@@ -100,3 +100,24 @@ fn the_deepest_expression_fits_a_small_stack() {
     // Three quarters of what a thread gets by default, in an unoptimised build.
     std::thread::Builder::new().stack_size(3 << 19).spawn(run).unwrap().join().unwrap();
 }
+
+#[test]
+fn an_evaluation_ends_when_it_is_asked_to() {
+    let looks = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
+    // Two million samples are looked at, so it is asked again and again.
+    let expr = parse("sum_over_time(a[1000s])").unwrap();
+    let set = storage(1_000, "a 1x2000");
+    let run = |stop: Stop| {
+        let options = Options { stop, ..Options::default() };
+        range(&expr, Timestamp(0), Timestamp(2_000_000), 1_000, &set, &options)
+    };
+    let counted = looks.clone();
+    let never = Stop::when(move || {
+        counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        false
+    });
+    assert_eq!(run(never).unwrap().samples_read, 2_001);
+    let asked = looks.load(std::sync::atomic::Ordering::Relaxed);
+    assert!((2..100).contains(&asked), "{asked}");
+    assert_eq!(run(Stop::when(|| true)).unwrap_err(), EvalError::Stopped);
+}
