@@ -47,7 +47,8 @@ pub async fn series(
     selectors: Vec<Vec<Matcher>>,
     (from, to): (Timestamp, Timestamp),
 ) -> Result<BTreeSet<Labels>, Fault> {
-    let selections: Vec<Selection> = selectors.into_iter().map(|matchers| Selection { matchers, from, to }).collect();
+    let selections: Vec<Selection> =
+        selectors.into_iter().map(|matchers| Selection { matchers, from, to, rollup: None }).collect();
     let found = read::labels(context, tenant, &selections).await?;
     if found.len() > SERIES_LISTED_MAX {
         return Err(Fault::Unprocessable(format!(

@@ -19,6 +19,9 @@ pub struct Selection {
     pub from: Timestamp,
     /// Last instant needed.
     pub to: Timestamp,
+    /// The widest rollups, in milliseconds, that answer this selector exactly as samples would: those
+    /// whose buckets end in `[from, to]`. `None`: only samples do.
+    pub rollup: Option<i64>,
 }
 
 /// What must be loaded to evaluate `expr` at every step from `start` to `end`; for an instant
@@ -61,7 +64,7 @@ pub(crate) fn selection(selector: &VectorSelector, grid: Grid, back: i64, whole:
     }
     let (first, last) = Moved::new(selector.offset.as_ref(), selector.at.as_ref(), whole).span(grid);
     let from = Timestamp(first.saturating_sub(back).saturating_add(1));
-    Some(Selection { matchers: matchers_of(selector), from, to: Timestamp(last) })
+    Some(Selection { matchers: matchers_of(selector), from, to: Timestamp(last), rollup: None })
 }
 
 /// The steps at which a subquery's inner expression is evaluated.

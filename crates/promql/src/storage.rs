@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use series::{Labels, Sample, Timestamp, winner};
+use series::{Labels, RollupSeries, Sample, Timestamp, winner};
 
 use crate::matcher::{Matcher, all_match};
 
@@ -31,6 +31,19 @@ pub trait Storage {
     /// The series that all `matchers` match, with their samples in `[from, to]` (both included).
     /// More samples than asked for are tolerated; a label set must not come twice.
     fn select(&self, matchers: &[Matcher], from: Timestamp, to: Timestamp) -> Result<Vec<Series>, StorageError>;
+
+    /// The rollups of `width_ms` whose buckets end in `[from, to]`, of every series that all `matchers`
+    /// match; asked only for what [`crate::Selection::rollup`] allowed. `None`: there are none to be had for
+    /// the whole of that time, so that samples are read instead.
+    fn rollups(
+        &self,
+        _matchers: &[Matcher],
+        _from: Timestamp,
+        _to: Timestamp,
+        _width_ms: i64,
+    ) -> Result<Option<Vec<RollupSeries>>, StorageError> {
+        Ok(None)
+    }
 }
 
 /// A storage that holds loaded series in memory, joined by identity.
