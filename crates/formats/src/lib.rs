@@ -16,6 +16,8 @@ mod parsed;
 
 pub mod graphite;
 pub mod nagios;
+pub mod openmetrics;
+pub mod prometheus_text;
 
 pub use lines::{LINE_BYTES_MAX, Line, LineSplitter};
 pub use parsed::{Parsed, REJECT_TEXT_CHARS_MAX, REJECTS_SHOWN_MAX, Reject, Rejects};
