@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_s3::Client;
+use aws_sdk_s3::error::ProvideErrorMetadata as _;
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::presigning::PresigningConfig;
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
-use ports::{BLOB_BYTES_MAX, Blobs, PortError};
+use ports::{BLOB_BYTES_MAX, Blobs, PortError, part_of};
 
 use crate::errors::Call;
 
@@ -25,6 +26,7 @@ pub(crate) const LINK_MS_MAX: i64 = 7 * 24 * 3_600_000;
 const PORT: &str = "blobs";
 const PUT: Call = Call { port: PORT, service: "S3", operation: "PutObject" };
 const GET: Call = Call { port: PORT, service: "S3", operation: "GetObject" };
+const HEAD: Call = Call { port: PORT, service: "S3", operation: "HeadObject" };
 const DELETE: Call = Call { port: PORT, service: "S3", operation: "DeleteObject" };
 const LIST: Call = Call { port: PORT, service: "S3", operation: "ListObjectsV2" };
 
@@ -88,6 +90,35 @@ impl Blobs for Bucket {
             Ok(answer) => body_of(answer).await.map(Some),
             Err(error) if error.as_service_error().is_some_and(|error| error.is_no_such_key()) => Ok(None),
             Err(error) => Err(GET.error(&error)),
+        }
+    }
+
+    async fn get_range(&self, name: &str, offset: u64, length: u64) -> Result<Option<Bytes>, PortError> {
+        check_name(name)?;
+        if length == 0 {
+            // No header says so, and S3 answers a bad one with the whole object.
+            return Ok(self.length(name).await?.map(|_| Bytes::new()));
+        }
+        let range = format!("bytes={offset}-{}", offset.saturating_add(length - 1));
+        let request = self.client.get_object().bucket(&self.name).key(name).range(range);
+        match request.send().await {
+            Ok(answer) if answer.content_range().is_some() => body_of(answer).await.map(Some),
+            // Whoever does not know ranges sends it all.
+            Ok(answer) => body_of(answer).await.map(|all| Some(part_of(&all, offset, length))),
+            Err(error) if error.as_service_error().is_some_and(|error| error.is_no_such_key()) => Ok(None),
+            // It ends before the offset.
+            Err(error) if error.code() == Some("InvalidRange") => Ok(Some(Bytes::new())),
+            Err(error) => Err(GET.error(&error)),
+        }
+    }
+
+    async fn length(&self, name: &str) -> Result<Option<u64>, PortError> {
+        check_name(name)?;
+        match self.client.head_object().bucket(&self.name).key(name).send().await {
+            Ok(answer) => Ok(Some(answer.content_length().and_then(|length| u64::try_from(length).ok()).unwrap_or(0))),
+            // An answer without a body cannot say whether it is the bucket that is missing.
+            Err(error) if error.as_service_error().is_some_and(|error| error.is_not_found()) => Ok(None),
+            Err(error) => Err(HEAD.error(&error)),
         }
     }
 

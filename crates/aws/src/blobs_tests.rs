@@ -80,3 +80,36 @@ async fn a_link_is_signed_here_and_ends() {
         assert_eq!(bucket.link("a", valid_ms).await.is_ok(), good, "{valid_ms} ms");
     }
 }
+
+#[tokio::test]
+async fn a_part_is_asked_for_by_its_first_and_last_byte() {
+    let part =
+        |range: &str, body: &str| Answer::With(206, ("content-range", format!("bytes {range}")), body.to_owned());
+    let stub = Stub::script([part("4-6/100", "efg")]);
+    assert_eq!(bucket(&stub).await.get_range("a", 4, 3).await, Ok(Some(Bytes::from_static(b"efg"))));
+    assert_eq!(stub.seen()[0].range, "bytes=4-6");
+
+    // Past the end, and of an object without a byte, there is nothing; no object is something else.
+    let get =
+        async |answer: Answer| bucket(&Stub::new(move |_| answer.clone())).await.get_range("a", 4, u64::MAX).await;
+    assert_eq!(get(s3_error(416, "InvalidRange")).await, Ok(Some(Bytes::new())));
+    assert_eq!(get(s3_error(404, "NoSuchKey")).await, Ok(None));
+    assert!(get(s3_error(404, "NoSuchBucket")).await.unwrap_err().is_transient());
+    assert!(get(s3_error(503, "SlowDown")).await.unwrap_err().is_transient());
+    // A store that does not know ranges answers with everything.
+    assert_eq!(get(Answer::Http(200, "abcdef".to_owned())).await, Ok(Some(Bytes::from_static(b"ef"))));
+}
+
+#[tokio::test]
+async fn a_length_is_read_without_the_object() {
+    let answer = |status, bytes: u64| Answer::With(status, ("content-length", bytes.to_string()), String::new());
+    let stub = Stub::script([answer(200, 12_345), answer(404, 0), answer(200, 7), answer(404, 0), answer(403, 0)]);
+    let bucket = bucket(&stub).await;
+    assert_eq!(bucket.length("a").await, Ok(Some(12_345)));
+    assert_eq!(bucket.length("a").await, Ok(None));
+    // No range can say "nothing": only whether the object is there is asked.
+    assert_eq!(bucket.get_range("a", 3, 0).await, Ok(Some(Bytes::new())));
+    assert_eq!(bucket.get_range("a", 3, 0).await, Ok(None));
+    assert!(bucket.length("a").await.is_err());
+    assert!(stub.seen().iter().all(|seen| seen.method == "HEAD" && seen.range.is_empty()));
+}

@@ -54,6 +54,14 @@ impl Blobs for Missing {
         Err(self.error())
     }
 
+    async fn get_range(&self, _name: &str, _offset: u64, _length: u64) -> Result<Option<Bytes>, PortError> {
+        Err(self.error())
+    }
+
+    async fn length(&self, _name: &str) -> Result<Option<u64>, PortError> {
+        Err(self.error())
+    }
+
     async fn delete(&self, _name: &str) -> Result<(), PortError> {
         Err(self.error())
     }

@@ -23,6 +23,8 @@ pub(crate) struct Seen {
     pub(crate) uri: String,
     /// `X-Amz-Target`'s operation, where the protocol has one.
     pub(crate) operation: String,
+    /// `Range`, empty where there is none.
+    pub(crate) range: String,
     pub(crate) body: String,
 }
 
@@ -38,6 +40,8 @@ impl Seen {
 pub(crate) enum Answer {
     /// Status and body.
     Http(u16, String),
+    /// Status, one header, and body.
+    With(u16, (&'static str, String), String),
     /// The connection breaks before the answer, whatever was done.
     Lost,
 }
@@ -119,6 +123,7 @@ impl HttpConnector for Stub {
             method: request.method().to_owned(),
             uri: request.uri().to_owned(),
             operation: target.rsplit('.').next().unwrap_or_default().to_owned(),
+            range: request.headers().get("range").unwrap_or_default().to_owned(),
             body: String::from_utf8_lossy(body).into_owned(),
         };
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -128,6 +133,11 @@ impl HttpConnector for Stub {
             Answer::Http(status, body) => {
                 let mut response = HttpResponse::new(StatusCode::try_from(status).unwrap(), SdkBody::from(body));
                 response.headers_mut().insert("x-amzn-requestid", "req-1");
+                Ok(response)
+            }
+            Answer::With(status, (name, value), body) => {
+                let mut response = HttpResponse::new(StatusCode::try_from(status).unwrap(), SdkBody::from(body));
+                response.headers_mut().insert(name, value);
                 Ok(response)
             }
             Answer::Lost => Err(ConnectorError::io("the connection was reset".into())),

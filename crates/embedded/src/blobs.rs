@@ -129,12 +129,18 @@ impl Blobs for FileBlobs {
 
     async fn get(&self, name: &str) -> Result<Option<Bytes>, PortError> {
         let path = self.path(name)?;
-        let read = move |folder: &Folder| match folder.disk.read(&path) {
-            Ok(bytes) => Ok(Some(Bytes::from(bytes))),
-            Err(error) if is_absence(&error) => Ok(None),
-            Err(error) => Err(error),
-        };
-        self.off_thread(read).await
+        self.off_thread(move |folder| if_there(folder.disk.read(&path)).map(|read| read.map(Bytes::from))).await
+    }
+
+    async fn get_range(&self, name: &str, offset: u64, length: u64) -> Result<Option<Bytes>, PortError> {
+        let path = self.path(name)?;
+        let read = move |folder: &Folder| if_there(folder.disk.read_part(&path, offset, length));
+        Ok(self.off_thread(read).await?.map(Bytes::from))
+    }
+
+    async fn length(&self, name: &str) -> Result<Option<u64>, PortError> {
+        let path = self.path(name)?;
+        self.off_thread(move |folder| if_there(folder.disk.length(&path))).await
     }
 
     async fn delete(&self, name: &str) -> Result<(), PortError> {
@@ -153,6 +159,15 @@ impl Blobs for FileBlobs {
     async fn list(&self, prefix: &str) -> Result<Vec<String>, PortError> {
         let prefix = prefix.to_owned();
         self.off_thread(move |folder| folder.list_now(&prefix)).await
+    }
+}
+
+/// That there is nothing is an answer.
+fn if_there<T>(found: io::Result<T>) -> io::Result<Option<T>> {
+    match found {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if is_absence(&error) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

@@ -61,6 +61,13 @@ pub trait Disk: Send + Sync + Debug {
     /// A whole file; [`io::ErrorKind::NotFound`] where there is none.
     fn read(&self, path: &str) -> io::Result<Vec<u8>>;
 
+    /// Up to `length` bytes of a file from `offset` on, fewer where it ends before;
+    /// [`io::ErrorKind::NotFound`] where there is none.
+    fn read_part(&self, path: &str, offset: u64, length: u64) -> io::Result<Vec<u8>>;
+
+    /// A file's length in bytes; [`io::ErrorKind::NotFound`] where there is none.
+    fn length(&self, path: &str) -> io::Result<u64>;
+
     /// What is in a folder, sorted by name; nothing where there is no such folder.
     fn list(&self, dir: &str) -> io::Result<Vec<DirEntry>>;
 
@@ -174,6 +181,22 @@ impl Disk for RealDisk {
 
     fn read(&self, path: &str) -> io::Result<Vec<u8>> {
         fs::read(self.at(path))
+    }
+
+    fn read_part(&self, path: &str, offset: u64, length: u64) -> io::Result<Vec<u8>> {
+        let file = File::open(self.at(path))?;
+        let all = file.metadata()?;
+        if all.is_dir() {
+            return Err(io::Error::from(io::ErrorKind::IsADirectory));
+        }
+        let mut bytes = vec![0; all.len().saturating_sub(offset).min(length) as usize];
+        file.read_exact_at(&mut bytes, offset)?;
+        Ok(bytes)
+    }
+
+    fn length(&self, path: &str) -> io::Result<u64> {
+        let found = fs::metadata(self.at(path))?;
+        if found.is_dir() { Err(io::Error::from(io::ErrorKind::IsADirectory)) } else { Ok(found.len()) }
     }
 
     fn list(&self, dir: &str) -> io::Result<Vec<DirEntry>> {

@@ -212,6 +212,16 @@ impl<P: Blobs + ?Sized> Blobs for Faulty<P> {
         self.inner.get(name).await
     }
 
+    async fn get_range(&self, name: &str, offset: u64, length: u64) -> Result<Option<Bytes>, PortError> {
+        self.faults.before("blobs")?;
+        self.inner.get_range(name, offset, length).await
+    }
+
+    async fn length(&self, name: &str) -> Result<Option<u64>, PortError> {
+        self.faults.before("blobs")?;
+        self.inner.length(name).await
+    }
+
     async fn delete(&self, name: &str) -> Result<(), PortError> {
         self.faults.before("blobs")?;
         self.inner.delete(name).await?;

@@ -352,6 +352,15 @@ impl Disk for SimDisk {
         Ok(state.file(id)?.seen.clone())
     }
 
+    fn read_part(&self, path: &str, offset: u64, length: u64) -> io::Result<Vec<u8>> {
+        let bytes = self.read(path)?.into();
+        Ok(ports::part_of(&bytes, offset, length).to_vec())
+    }
+
+    fn length(&self, path: &str) -> io::Result<u64> {
+        Ok(self.read(path)?.len() as u64)
+    }
+
     fn list(&self, dir: &str) -> io::Result<Vec<DirEntry>> {
         let state = self.state();
         let below = |path: &&String| !path.is_empty() && parent_of(path) == dir;

@@ -95,6 +95,14 @@ impl Blobs for MeteredBlobs {
         self.0.get(name).await
     }
 
+    async fn get_range(&self, name: &str, offset: u64, length: u64) -> Result<Option<Bytes>, PortError> {
+        self.0.get_range(name, offset, length).await
+    }
+
+    async fn length(&self, name: &str) -> Result<Option<u64>, PortError> {
+        self.0.length(name).await
+    }
+
     async fn delete(&self, name: &str) -> Result<(), PortError> {
         self.0.delete(name).await
     }

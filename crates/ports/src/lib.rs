@@ -19,7 +19,7 @@ mod topic;
 
 use std::sync::Arc;
 
-pub use blobs::{BLOB_BYTES_MAX, Blobs};
+pub use blobs::{BLOB_BYTES_MAX, Blobs, part_of};
 pub use clock::{Clock, Entropy};
 pub use error::{ErrorClass, PortError};
 pub use push::{ConnectionId, PUSH_BYTES_MAX, Push, Pushed};

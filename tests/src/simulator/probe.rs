@@ -231,6 +231,14 @@ impl<P: Blobs + ?Sized> Blobs for Probe<P> {
         self.way.call(self.inner.get(name), unseen).await
     }
 
+    async fn get_range(&self, name: &str, offset: u64, length: u64) -> Result<Option<Bytes>, PortError> {
+        self.way.call(self.inner.get_range(name, offset, length), unseen).await
+    }
+
+    async fn length(&self, name: &str) -> Result<Option<u64>, PortError> {
+        self.way.call(self.inner.length(name), unseen).await
+    }
+
     async fn delete(&self, name: &str) -> Result<(), PortError> {
         self.way.call(self.inner.delete(name), unseen).await
     }

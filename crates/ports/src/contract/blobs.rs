@@ -11,6 +11,7 @@ pub async fn run(blobs: &dyn Blobs, name: &str) {
     lists_go_by_prefix(blobs, name).await;
     bad_names_are_refused(blobs).await;
     puts_may_meet(blobs, name).await;
+    parts_are_parts(blobs, name).await;
 }
 
 /// Writes what [`find_what_must_last`] looks for.
@@ -79,4 +80,25 @@ async fn puts_may_meet(blobs: &dyn Blobs, name: &str) {
         done(put, "one of many puts of one object");
     }
     assert_eq!(done(blobs.get(&object).await, "a get"), Some(bytes), "whole, whoever was last");
+}
+
+async fn parts_are_parts(blobs: &dyn Blobs, name: &str) {
+    let (object, empty) = (format!("{name}/parts/whole"), format!("{name}/parts/empty"));
+    assert_eq!(done(blobs.get_range(&object, 0, 1).await, "a part of nothing"), None);
+    assert_eq!(done(blobs.get_range(&object, 0, 0).await, "an empty part of nothing"), None);
+    assert_eq!(done(blobs.length(&object).await, "the length of nothing"), None);
+    let bytes = Bytes::from((0..=250).cycle().take(100_000).collect::<Vec<u8>>());
+    done(blobs.put(&object, bytes.clone()).await, "a put");
+    done(blobs.put(&empty, Bytes::new()).await, "a put of nothing");
+    assert_eq!(done(blobs.length(&object).await, "a length"), Some(100_000));
+    assert_eq!(done(blobs.length(&empty).await, "the length of an empty object"), Some(0));
+    let spans = [(0, 1), (0, 100_000), (99_999, 1), (4_000, 8_192), (17, 0), (99_990, 100), (100_000, 0)];
+    for (offset, length) in spans.into_iter().chain([(100_000, 1), (u64::MAX, 1), (0, u64::MAX), (5, u64::MAX)]) {
+        let part = done(blobs.get_range(&object, offset, length).await, "a part");
+        assert_eq!(part, Some(crate::part_of(&bytes, offset, length)), "{length} bytes from {offset}");
+        let part = done(blobs.get_range(&empty, offset, length).await, "a part of an empty object");
+        assert_eq!(part, Some(Bytes::new()), "{length} bytes from {offset} of none");
+    }
+    refused(blobs.get_range("../a", 0, 1).await, "a part of a bad name");
+    refused(blobs.length("../a").await, "the length of a bad name");
 }
