@@ -12,8 +12,9 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use series::{SourceName, Timestamp, Window};
+use series::{DAY_MS, SourceName, Timestamp, Window};
 
+use crate::codec::encode;
 use crate::join::{Block, join};
 use crate::layout::block_name;
 use crate::manifest::{Level, ManifestItem};
@@ -38,7 +39,7 @@ pub struct Packed {
 pub struct PackNotes {
     /// How far it is compacted.
     pub level: Level,
-    /// The 10 min window.
+    /// Its window.
     pub window: Window,
     /// Whose samples they are; joined, so that a batch may be told of twice.
     pub sources: Vec<SourceNote>,
@@ -46,6 +47,8 @@ pub struct PackNotes {
     pub replaces: Vec<String>,
     /// The stream was read up to this time of arrival.
     pub arrived_through: Timestamp,
+    /// Now.
+    pub made_at: Timestamp,
 }
 
 /// Why inputs cannot be compacted together.
@@ -62,11 +65,11 @@ pub enum CompactError {
 /// Encodes a block and describes it. An empty block has no name and no bytes.
 #[must_use]
 pub fn pack(block: Block, notes: PackNotes) -> Packed {
-    let bytes = if block.is_empty() { Bytes::new() } else { block.encode() };
+    let bytes = if block.is_empty() { Bytes::new() } else { encode(notes.level, &block) };
     let mut sources = join_sources(notes.sources);
     attribute(&mut sources, &block);
     let item = ManifestItem {
-        name: (!block.is_empty()).then(|| block_name(&bytes)),
+        name: (!block.is_empty()).then(|| object_name(notes.level, &bytes, notes.made_at)),
         level: notes.level,
         window: notes.window,
         min_time: block.min_time().unwrap_or(notes.window.start),
@@ -74,16 +77,33 @@ pub fn pack(block: Block, notes: PackNotes) -> Packed {
         bytes: bytes.len() as u64,
         samples: block.samples(),
         series: block.series(),
+        parts: Vec::new(),
+        rollups: Vec::new(),
         sources,
         replaces: notes.replaces,
+        includes: Vec::new(),
+        made_at: notes.made_at,
         arrived_through: notes.arrived_through,
     };
     Packed { item, block, bytes }
 }
 
+/// The name of an object: its content's, and where it might be deleted while the same content is written
+/// again also its time. A late block may be delivered again at any time, and an object that no item names
+/// is swept after a day: these carry the instant, and the end of the day in which they were made.
+#[must_use]
+pub fn object_name(level: Level, bytes: &[u8], made_at: Timestamp) -> String {
+    let content = block_name(bytes);
+    match level {
+        Level::Fresh | Level::Ten => content,
+        Level::Late => format!("{content}-{}", made_at.ms()),
+        Level::Hour | Level::Day => format!("{content}-{}", Window::of_block(made_at, DAY_MS).end.ms()),
+    }
+}
+
 /// Joins all blocks of one 10 min window, earlier compactions of it included. An item without a
 /// block comes with an empty one.
-pub fn compact(inputs: Vec<(ManifestItem, Block)>) -> Result<Packed, CompactError> {
+pub fn compact(inputs: Vec<(ManifestItem, Block)>, made_at: Timestamp) -> Result<Packed, CompactError> {
     let first = inputs.first().ok_or(CompactError::Nothing)?;
     let window = first.0.window;
     let (mut sources, mut columns, mut replaces) = (Vec::new(), Vec::new(), BTreeSet::new());
@@ -103,7 +123,7 @@ pub fn compact(inputs: Vec<(ManifestItem, Block)>) -> Result<Packed, CompactErro
         columns.extend(block.into_columns());
     }
     let replaces = replaces.into_iter().collect();
-    Ok(pack(join(columns), PackNotes { level: Level::Ten, window, sources, replaces, arrived_through }))
+    Ok(pack(join(columns), PackNotes { level: Level::Ten, window, sources, replaces, arrived_through, made_at }))
 }
 
 /// Sets `superseded` of each source.

@@ -157,7 +157,7 @@ impl Block {
     }
 }
 
-/// Cuts columns into windows of `width_ms`. Columns keep their order within a window, and samples
+/// Cuts columns into blocks' windows of `width_ms`, `(start, end]`. Columns keep their order within a window, and samples
 /// theirs within a column; nothing is joined.
 #[must_use]
 pub fn split_by_window(
@@ -168,8 +168,8 @@ pub fn split_by_window(
     for SeriesColumn { labels, samples } in columns {
         let mut rest = samples.as_slice();
         while let Some(first) = rest.first() {
-            let window = Window::around(first.at, width_ms);
-            let inside = rest.iter().take_while(|sample| window.contains(sample.at)).count();
+            let window = Window::of_block(first.at, width_ms);
+            let inside = rest.iter().take_while(|sample| window.holds(sample.at)).count();
             // At the very end of time a window does not hold its own start: take one at least.
             let (taken, left) = rest.split_at(inside.max(1));
             windows.entry(window).or_default().push(SeriesColumn { labels: labels.clone(), samples: taken.to_vec() });

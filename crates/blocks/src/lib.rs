@@ -4,6 +4,7 @@
 //! is; everything is a function of the *set* of samples and notes it is given, so any order and any
 //! number of deliveries ends in the same state.
 
+mod codec;
 mod compact;
 mod join;
 mod layout;
@@ -15,12 +16,14 @@ mod sources;
 #[cfg(test)]
 mod testing;
 
-pub use compact::{CompactError, PackNotes, Packed, compact, pack};
+pub use codec::{decode, encode};
+pub use compact::{CompactError, PackNotes, Packed, compact, object_name, pack};
 pub use join::{Block, Joined, join, join_counted, split_by_window};
 pub use layout::{BlockError, INDEX_BYTES_MAX, PAGE_BYTES, PAGE_BYTES_MAX, block_name};
 pub use ledger::{Ledger, SourceLedger};
 pub use manifest::{
-    JSON_BYTES_MAX, Level, MANIFEST_BYTES_MAX, ManifestError, ManifestItem, PLAIN_JSON_BYTES_MAX, live, orphans,
+    JSON_BYTES_MAX, Level, MANIFEST_BYTES_MAX, ManifestError, ManifestItem, PLAIN_JSON_BYTES_MAX, PartObject,
+    RollupObject, live, orphans,
 };
 pub use reader::{BlockReader, SeriesEntry};
 pub use rollup::{RollupOverlap, join_rollups, rollup};

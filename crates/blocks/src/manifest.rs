@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
-use series::{Timestamp, Window};
+use series::{DAY_MS, HOUR_MS, TEN_MINUTES_MS, Timestamp, Window};
 
 use crate::layout::{block_name, compress, decompress};
 use crate::sources::{BATCHES_PER_ITEM_MAX, SourceNote, check_batches};
@@ -29,8 +29,12 @@ pub enum Level {
     Fresh,
     /// Everything of one closed 10 min window.
     Ten,
-    /// One invocation's samples of older windows.
+    /// One invocation's samples of older windows, as far as they are of one day; or several such joined.
     Late,
+    /// Everything of one closed hour, and its rollups.
+    Hour,
+    /// Everything of one closed day, and its rollups.
+    Day,
 }
 
 impl Level {
@@ -41,34 +45,84 @@ impl Level {
             Self::Fresh => "fresh",
             Self::Ten => "ten",
             Self::Late => "late",
+            Self::Hour => "hour",
+            Self::Day => "day",
         }
     }
+
+    /// The width of its windows.
+    #[must_use]
+    pub fn width_ms(self) -> i64 {
+        match self {
+            Self::Fresh | Self::Ten => TEN_MINUTES_MS,
+            Self::Hour => HOUR_MS,
+            Self::Late | Self::Day => DAY_MS,
+        }
+    }
+}
+
+/// An object of rollups, computed from the block of the item that lists it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RollupObject {
+    /// The width of its buckets.
+    pub width_ms: i64,
+    /// The object's name.
+    pub name: String,
+    /// Its bytes.
+    pub bytes: u64,
+    /// Its series.
+    pub series: u64,
+}
+
+/// A further object of a block that is too large for one: other series of the same window.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartObject {
+    /// The object's name.
+    pub name: String,
+    /// Its bytes.
+    pub bytes: u64,
+    /// Its samples.
+    pub samples: u64,
+    /// Its series.
+    pub series: u64,
 }
 
 /// One item of the manifest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ManifestItem {
-    /// The block's name; `None` where there are only notes.
+    /// The block's name; `None` where there are only notes, or rollups of a block that has expired.
     pub name: Option<String>,
     /// How far it is compacted.
     pub level: Level,
-    /// The 10 min window; of a late block that of its earliest sample.
+    /// The window `(start, end]` of its samples, as wide as its level says.
     pub window: Window,
     /// Time of the earliest sample; the window's start where there is none.
     pub min_time: Timestamp,
     /// Time of the latest sample; the window's start where there is none.
     pub max_time: Timestamp,
-    /// The block's bytes.
+    /// The block's bytes, all parts together.
     pub bytes: u64,
     /// The block's samples.
     pub samples: u64,
     /// The block's series.
     pub series: u64,
+    /// Further objects of the block.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<PartObject>,
+    /// The rollups of the block.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rollups: Vec<RollupObject>,
     /// Whose samples they are, sorted by source.
     pub sources: Vec<SourceNote>,
     /// The [`ManifestItem::id`]s of items that this one stands for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub replaces: Vec<String>,
+    /// The ids of late items of which everything in this window is in the block.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub includes: Vec<String>,
+    /// When it was written. No part of its id: two that join the same set write the same item.
+    #[serde(default, skip_serializing_if = "is_epoch")]
+    pub made_at: Timestamp,
     /// The stream was read up to this time of arrival when the block was made.
     pub arrived_through: Timestamp,
 }
@@ -97,17 +151,27 @@ impl ManifestItem {
             bytes: 0,
             samples: 0,
             series: 0,
+            parts: Vec::new(),
+            rollups: Vec::new(),
             sources,
             replaces: Vec::new(),
+            includes: Vec::new(),
+            made_at: Timestamp(0),
             arrived_through,
         }
+    }
+
+    /// The names of the block's objects; none where there is no block.
+    pub fn objects(&self) -> impl Iterator<Item = &str> {
+        self.name.as_deref().into_iter().chain(self.parts.iter().map(|part| part.name.as_str()))
     }
 
     /// Names the item: the block's name (`notes` where there is none) and a hash of the item. Two
     /// items may tell of one block: the same samples, brought by other batches.
     #[must_use]
     pub fn id(&self) -> String {
-        let hash = block_name(&serde_json::to_vec(self).unwrap_or_default());
+        let timeless = Self { made_at: Timestamp(0), ..self.clone() };
+        let hash = block_name(&serde_json::to_vec(&timeless).unwrap_or_default());
         format!("{}-{}", self.name.as_deref().unwrap_or("notes"), hash.get(..16).unwrap_or_default())
     }
 
@@ -159,6 +223,11 @@ impl ManifestItem {
     }
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_epoch(at: &Timestamp) -> bool {
+    at.ms() == 0
+}
+
 /// The items that count: those that no other one replaces.
 #[must_use]
 pub fn live(items: &[ManifestItem]) -> Vec<&ManifestItem> {
@@ -171,7 +240,7 @@ pub fn live(items: &[ManifestItem]) -> Vec<&ManifestItem> {
 #[must_use]
 pub fn orphans(items: &[ManifestItem]) -> BTreeSet<&str> {
     fn names<'a>(items: impl IntoIterator<Item = &'a ManifestItem>) -> BTreeSet<&'a str> {
-        items.into_iter().filter_map(|item| item.name.as_deref()).collect()
+        items.into_iter().flat_map(ManifestItem::objects).collect()
     }
     &names(items) - &names(live(items))
 }

@@ -1,7 +1,7 @@
 //! Records of the stream become blocks.
 //!
-//! One invocation writes, a tenant, a block for each 10 min window that is still open and at most
-//! one *late* block for everything older. Blocks are sets of identified samples named by their
+//! One invocation writes, a tenant, a block for each 10 min window that is still open and one *late*
+//! block for each older day that it touches. Blocks are sets of identified samples named by their
 //! content, and the notes beside them are sets of (source, epoch, seq, window): a record that is
 //! delivered again changes nothing that anybody reads.
 
@@ -197,12 +197,12 @@ impl Gathered {
 
     fn note(&mut self, source: &SourceName, epoch: Epoch, seq: u64, batch: &Batch, refused: BTreeMap<String, u64>) {
         let mut samples: BTreeMap<Window, u64> = BTreeMap::new();
-        let home = Window::around(batch.created_at, TEN_MINUTES_MS);
+        let home = Window::of_block(batch.created_at, TEN_MINUTES_MS);
         // What was refused is told once, in the window of the batch itself.
         samples.insert(home, 0);
         for column in &batch.series {
             for sample in &column.samples {
-                *samples.entry(Window::around(sample.at, TEN_MINUTES_MS)).or_default() += 1;
+                *samples.entry(Window::of_block(sample.at, TEN_MINUTES_MS)).or_default() += 1;
             }
         }
         for (window, samples) in samples {
@@ -216,34 +216,32 @@ impl Gathered {
 
     async fn store(self, context: &Context, tenant: &TenantId, arrived_through: Timestamp) -> Result<(), Fault> {
         let now = context.ports.clock.now();
-        let current = Window::around(now, TEN_MINUTES_MS);
+        let current = Window::of_block(now, TEN_MINUTES_MS);
         let oldest_open = current.previous().start;
-        let mut fresh: BTreeMap<Window, Part> = BTreeMap::new();
-        let mut late = Part::default();
+        let place = |window: Window| match window.start < oldest_open {
+            true => (Level::Late, window.widened(DAY_MS)),
+            false => (Level::Fresh, window),
+        };
+        let mut parts: BTreeMap<(Level, Window), Part> = BTreeMap::new();
         for (window, columns) in split_by_window(self.columns, TEN_MINUTES_MS) {
-            let part = if window.start < oldest_open { &mut late } else { fresh.entry(window).or_default() };
-            part.columns.extend(columns);
+            parts.entry(place(window)).or_default().columns.extend(columns);
         }
         for ((source, window), notes) in self.notes {
-            let part = if window.start < oldest_open { &mut late } else { fresh.entry(window).or_default() };
-            part.window = Some(part.window.map_or(window, |w| w.min(window)));
+            let part = parts.entry(place(window)).or_default();
             let at = self.heard.get(&source).map_or(now, |heard| heard.at);
             part.sources.entry(source.clone()).or_insert_with(|| SourceNote::new(source, at)).notes.extend(notes);
         }
         // Signs of life and ledgers stand with the current window.
-        let newest = fresh.entry(current).or_default();
+        let newest = parts.entry((Level::Fresh, current)).or_default();
         for (source, heard) in self.heard {
             let note = newest.sources.entry(source.clone()).or_insert_with(|| SourceNote::new(source, heard.at));
             note.last_seen = note.last_seen.max(heard.at);
             note.counters = heard.counters;
         }
-        for (window, part) in fresh {
-            part.store(context, tenant, Level::Fresh, window, arrived_through).await?;
+        for ((level, window), part) in parts {
+            part.store(context, tenant, level, window, arrived_through).await?;
         }
-        match late.window {
-            Some(window) => late.store(context, tenant, Level::Late, window, arrived_through).await,
-            None => Ok(()),
-        }
+        Ok(())
     }
 }
 
@@ -251,7 +249,6 @@ impl Gathered {
 struct Part {
     columns: Vec<SeriesColumn>,
     sources: BTreeMap<SourceName, SourceNote>,
-    window: Option<Window>,
 }
 
 impl Part {
@@ -264,7 +261,8 @@ impl Part {
         arrived_through: Timestamp,
     ) -> Result<(), Fault> {
         let sources = self.sources.into_values().collect();
-        let notes = PackNotes { level, window, sources, replaces: Vec::new(), arrived_through };
+        let made_at = context.ports.clock.now();
+        let notes = PackNotes { level, window, sources, replaces: Vec::new(), arrived_through, made_at };
         manifest::put(&context.ports, tenant, pack(join(self.columns), notes)).await
     }
 }

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use blocks::{Level, ManifestItem, Packed};
+use blocks::{Level, ManifestItem, Packed, RollupObject};
 use ports::{Condition, Key, Partition, Ports, TenantId, Timestamp, Write};
-use series::{TEN_MINUTES_MS, Window};
+use series::Window;
 
 use crate::error::Fault;
 use crate::read::BlockCache;
@@ -26,8 +26,8 @@ impl Placed {
 
 /// Stores a block and then its item: readers see both or neither.
 pub(crate) async fn put(ports: &Ports, tenant: &TenantId, packed: Packed) -> Result<(), Fault> {
-    if let Some(name) = blob_name(tenant, &packed.item) {
-        ports.blobs.put(&name, packed.bytes).await?;
+    if let Some(name) = &packed.item.name {
+        ports.blobs.put(&blob_name(tenant, packed.item.level, name), packed.bytes).await?;
     }
     let value = packed.item.encode().map_err(|e| Fault::Internal(e.to_string()))?;
     let key = Key::new(Partition::Manifest(tenant.clone()), packed.item.sort_key());
@@ -44,11 +44,9 @@ pub(crate) async fn between(
     (from, to): (Timestamp, Timestamp),
 ) -> Result<Vec<Placed>, Fault> {
     let mut items = Vec::new();
-    for level in [Level::Ten, Level::Fresh] {
+    for level in [Level::Day, Level::Hour, Level::Ten, Level::Fresh, Level::Late] {
         items.extend(level_between(ports, cache, tenant, level, (from, to)).await?);
     }
-    // Late blocks stand under the window of their earliest sample, and may reach far.
-    items.extend(level_between(ports, cache, tenant, Level::Late, (Timestamp(0), to)).await?);
     Ok(without_replaced(items))
 }
 
@@ -66,7 +64,7 @@ pub(crate) async fn level_between(
     level: Level,
     (from, to): (Timestamp, Timestamp),
 ) -> Result<Vec<Placed>, Fault> {
-    let first = Window::around(Timestamp(from.ms().max(0)), TEN_MINUTES_MS).start.ms();
+    let first = Window::of_block(from, level.width_ms()).start.ms().max(0);
     let start = format!("{}/{first:020}/", level.as_str());
     let end = format!("{}/{:020}0", level.as_str(), to.ms().max(0));
     let found = ports.table.query_all(&Partition::Manifest(tenant.clone()), &start, &end).await?;
@@ -100,10 +98,25 @@ pub(crate) fn by_window(items: Vec<Placed>) -> BTreeMap<Window, Vec<Placed>> {
     windows
 }
 
-/// Where an item's block lies, if it has one. The tenant is part of the name, so that a bucket can
-/// be split by it. Late blocks lie apart: the same samples may come fresh and, delivered again
-/// after an outage, late, and the sweep of a window must not take the block from under the other.
-pub(crate) fn blob_name(tenant: &TenantId, item: &ManifestItem) -> Option<String> {
-    let folder = if item.level == Level::Late { "late" } else { "blocks" };
-    item.name.as_deref().map(|name| format!("{tenant}/{folder}/{name}"))
+/// Where a block's object lies. The tenant is part of the name, so that a bucket can be split by it.
+/// Late blocks lie apart: the same samples may come fresh and, delivered again after an outage, late,
+/// and the sweep of a window must not take the block from under the other.
+pub(crate) fn blob_name(tenant: &TenantId, level: Level, name: &str) -> String {
+    match level {
+        Level::Fresh | Level::Ten => format!("{tenant}/blocks/{name}"),
+        Level::Late => format!("{tenant}/late/{name}"),
+        Level::Hour => format!("{tenant}/hours/{name}.parquet"),
+        Level::Day => format!("{tenant}/days/{name}.parquet"),
+    }
+}
+
+/// Where the objects of an item's block lie; none where it has no block.
+pub(crate) fn blob_names(tenant: &TenantId, item: &ManifestItem) -> Vec<String> {
+    item.objects().map(|name| blob_name(tenant, item.level, name)).collect()
+}
+
+/// Where an object of rollups lies.
+#[expect(dead_code, reason = "compaction is about to write them")]
+pub(crate) fn rollup_name(tenant: &TenantId, rollup: &RollupObject) -> String {
+    format!("{tenant}/rollups/{}/{}.parquet", rollup.width_ms, rollup.name)
 }

@@ -220,14 +220,14 @@ pub(crate) async fn block(
     tenant: &TenantId,
     item: &ManifestItem,
 ) -> Result<Option<Arc<Block>>, Fault> {
-    let (Some(name), Some(place)) = (&item.name, manifest::blob_name(tenant, item)) else {
+    let Some(name) = &item.name else {
         return Ok(Some(Arc::default()));
     };
     if let Some(block) = cache.block(name) {
         return Ok(Some(block));
     }
-    let Some(bytes) = ports.blobs.get(&place).await? else { return Ok(None) };
-    let decoded = Block::decode(bytes).map_err(|e| Fault::Internal(format!("the block {name}: {e}")))?;
+    let Some(bytes) = ports.blobs.get(&manifest::blob_name(tenant, item.level, name)).await? else { return Ok(None) };
+    let decoded = blocks::decode(bytes).map_err(|e| Fault::Internal(format!("the block {name}: {e}")))?;
     let decoded = Arc::new(decoded);
     cache.keep_block(name, decoded.clone());
     Ok(Some(decoded))

@@ -1,8 +1,10 @@
 //! All arithmetic on windows and buckets of time. No other file divides a timestamp.
 //!
 //! Windows are half-open, `[start, end)`, and aligned to multiples of their width since 1970.
-//! Buckets of a rule group are the other way round, `(end − interval, end]`: a sample at exactly
-//! the bucket's end belongs to it, because the rule is evaluated at that instant.
+//! Buckets of a rule group and of a rollup are the other way round, `(end − interval, end]`: a sample at
+//! exactly the bucket's end belongs to it, because the rule is evaluated at that instant. **Windows of
+//! blocks** are left-open as well ([`Window::of_block`], [`Window::holds`]), so that no bucket is ever cut
+//! by the edge between two blocks.
 
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +37,26 @@ impl Window {
         let width = width_ms.max(1);
         let start = at.0.div_euclid(width).saturating_mul(width);
         Self { start: Timestamp(start), end: Timestamp(start.saturating_add(width)) }
+    }
+
+    /// The window `(start, end]` of `width_ms` of the block that holds a sample at `at`.
+    #[must_use]
+    pub fn of_block(at: Timestamp, width_ms: i64) -> Self {
+        let width = width_ms.max(1);
+        let end = bucket_end(at, width, 0);
+        Self { start: end.plus_ms(-width), end }
+    }
+
+    /// Whether a block of this window holds a sample at `at`: `(start, end]`.
+    #[must_use]
+    pub fn holds(&self, at: Timestamp) -> bool {
+        self.start < at && at <= self.end
+    }
+
+    /// The block's window of `width_ms` of which this one is a part.
+    #[must_use]
+    pub fn widened(&self, width_ms: i64) -> Self {
+        Self::of_block(self.end, width_ms)
     }
 
     /// Whether `at` is inside.
@@ -98,6 +120,19 @@ mod tests {
     }
 
     #[test]
+    fn blocks_hold_their_windows_end_and_not_its_start() {
+        for (at, start) in [(0, -10), (1, 0), (9, 0), (10, 0), (11, 10), (-1, -10), (-10, -20)] {
+            let window = Window::of_block(Timestamp(at), 10);
+            assert_eq!((window.start, window.end), (Timestamp(start), Timestamp(start + 10)), "at {at}");
+            assert!(window.holds(Timestamp(at)) && !window.holds(window.start) && window.holds(window.end));
+            assert_eq!(window.widened(10), window);
+            assert!(window.widened(50).holds(Timestamp(at)));
+        }
+        assert_eq!(Window::of_block(Timestamp(50), 10).widened(50).end, Timestamp(50));
+        assert_eq!(Window::of_block(Timestamp(51), 10).widened(50).end, Timestamp(100));
+    }
+
+    #[test]
     fn overlap_includes_both_ends_of_a_closed_stretch() {
         let window = Window::around(Timestamp(10), 10);
         assert!(window.overlaps(Timestamp(0), Timestamp(10)));
@@ -110,6 +145,8 @@ mod tests {
     fn extremes_do_not_overflow() {
         let _ = Window::around(Timestamp(i64::MIN), TEN_MINUTES_MS);
         let _ = Window::around(Timestamp(i64::MAX), TEN_MINUTES_MS);
+        let _ = Window::of_block(Timestamp(i64::MIN), TEN_MINUTES_MS).widened(DAY_MS);
+        let _ = Window::of_block(Timestamp(i64::MAX), TEN_MINUTES_MS).widened(DAY_MS);
         let _ = bucket_end(Timestamp(i64::MAX), 1_000, 0);
         let _ = bucket_end(Timestamp(i64::MIN), 0, 0);
     }

@@ -54,6 +54,7 @@ fn invocation(delivered: &[Arrived]) -> (ManifestItem, Block) {
         sources: vec![note],
         replaces: Vec::new(),
         arrived_through: Timestamp(0),
+        made_at: Timestamp(0),
     };
     let packed = pack(join(columns), notes);
     (packed.item, packed.block)
@@ -223,7 +224,7 @@ proptest! {
         prop_assert!(before.is_conserved());
 
         // After it every number is.
-        let compacted = compact(inputs.clone()).unwrap();
+        let compacted = compact(inputs.clone(), Timestamp(0)).unwrap();
         prop_assert_eq!(&compacted.block, &truth);
         let mut all = items.clone();
         all.push(&compacted.item);

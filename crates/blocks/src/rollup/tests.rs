@@ -8,7 +8,8 @@ use crate::testing::{any_columns, column};
 #[test]
 fn a_bucket_cut_by_a_window_becomes_whole() {
     let samples = [(5, 1.0), (10, 2.0), (15, 3.0), (20, 4.0)];
-    let windows = split_by_window([column("x", &samples)], 10);
+    let windows = [&samples[..1], &samples[1..3], &samples[3..]].map(|part| (part[0].0, vec![column("x", part)]));
+    let windows = std::collections::BTreeMap::from(windows);
     let parts: Vec<RollupSeries> = windows.into_values().flat_map(|columns| rollup(&join(columns), 10)).collect();
     assert_eq!(parts.iter().map(|part| part.rollups.len()).collect::<Vec<_>>(), [1, 2, 1]);
     let whole = join_rollups(parts.clone()).unwrap();

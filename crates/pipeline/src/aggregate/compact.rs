@@ -32,7 +32,7 @@ pub async fn compact(context: &Context) -> Result<(), Fault> {
 async fn compact_tenant(context: &Context, tenant: &TenantId) -> Result<(), Fault> {
     let ports = &context.ports;
     let now = ports.clock.now();
-    let open_from = Window::around(now.plus_ms(-SETTLE_MS), TEN_MINUTES_MS).previous().start;
+    let open_from = Window::of_block(now.plus_ms(-SETTLE_MS), TEN_MINUTES_MS).previous().start;
     let span = (Timestamp(0), open_from.plus_ms(-1));
     let fresh = manifest::level_between(ports, &context.blocks, tenant, Level::Fresh, span).await?;
     let mut outcome = Ok(());
@@ -43,7 +43,7 @@ async fn compact_tenant(context: &Context, tenant: &TenantId) -> Result<(), Faul
 }
 
 async fn compact_window(context: &Context, tenant: &TenantId, window: Window, fresh: Vec<Placed>) -> Result<(), Fault> {
-    let instant = (window.start, window.start);
+    let instant = (window.end, window.end);
     let mut items = manifest::level_between(&context.ports, &context.blocks, tenant, Level::Ten, instant).await?;
     items.extend(fresh);
     join_window(context, tenant, manifest::without_replaced(items)).await?;
@@ -63,7 +63,8 @@ async fn join_window(context: &Context, tenant: &TenantId, live: Vec<Placed>) ->
         let block = block.ok_or_else(|| Fault::Internal(format!("the block of {} is not stored", placed.sort)))?;
         inputs.push(((*placed.item).clone(), (*block).clone()));
     }
-    let packed = blocks::compact(inputs).map_err(|e| Fault::Internal(format!("compaction: {e}")))?;
+    let packed =
+        blocks::compact(inputs, context.ports.clock.now()).map_err(|e| Fault::Internal(format!("compaction: {e}")))?;
     manifest::put(&context.ports, tenant, packed).await
 }
 
@@ -71,17 +72,16 @@ async fn join_window(context: &Context, tenant: &TenantId, live: Vec<Placed>) ->
 /// the two is met again.
 async fn sweep(context: &Context, tenant: &TenantId, window: Window) -> Result<(), Fault> {
     let ports = &context.ports;
-    let instant = (window.start, window.start);
+    let instant = (window.end, window.end);
     let mut items = manifest::level_between(ports, &context.blocks, tenant, Level::Ten, instant).await?;
     items.extend(manifest::level_between(ports, &context.blocks, tenant, Level::Fresh, instant).await?);
     let live = manifest::without_replaced(items.clone());
-    let kept =
-        |name: &str| live.iter().any(|placed| manifest::blob_name(tenant, &placed.item).as_deref() == Some(name));
+    let kept = |name: &String| live.iter().any(|placed| manifest::blob_names(tenant, &placed.item).contains(name));
     for placed in &items {
         if live.iter().any(|alive| alive.sort == placed.sort) {
             continue;
         }
-        if let Some(name) = manifest::blob_name(tenant, &placed.item).filter(|name| !kept(name)) {
+        for name in manifest::blob_names(tenant, &placed.item).into_iter().filter(|name| !kept(name)) {
             ports.blobs.delete(&name).await?;
         }
         let key = Key::new(Partition::Manifest(tenant.clone()), &placed.sort);
