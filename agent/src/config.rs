@@ -5,8 +5,10 @@
 //! `main` hands everything in.
 
 mod error;
+mod listen;
 mod period;
 mod proxy;
+mod scrape;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -16,8 +18,10 @@ use series::SourceName;
 use toml::Spanned;
 
 pub use error::ConfigError;
+pub use listen::{ALLOW_MAX, GRAPHITE_DEFAULT, Graphite, Listen, Network, Networks, Statsd, text as listen_text};
 pub use period::{PERIOD_MAX, PERIOD_MIN, Period};
 pub use proxy::Proxy;
+pub use scrape::{BasicAuth, SAMPLE_LIMIT_DEFAULT, SAMPLE_LIMIT_MAX, SCRAPES_MAX, Scrape};
 
 /// Bytes of the file.
 pub const CONFIG_BYTES_MAX: usize = 1 << 20;
@@ -33,8 +37,6 @@ pub const BUFFER_BYTES_MIN: u64 = 256 << 10;
 pub const BUFFER_BYTES_MAX: u64 = 16 << 30;
 /// The buffer's size where nothing is said, bytes.
 pub const BUFFER_BYTES_DEFAULT: u64 = 52_428_800;
-/// Where Graphite lines are taken where nothing is said.
-pub const GRAPHITE_DEFAULT: &str = "127.0.0.1:2003";
 /// Attempts of one check.
 pub const ATTEMPTS_MAX: u32 = 100;
 
@@ -67,6 +69,8 @@ pub struct Config {
     pub buffer: Buffer,
     /// Log files.
     pub logs: Vec<Log>,
+    /// Targets to scrape.
+    pub scrapes: Vec<Scrape>,
 }
 
 /// Where the key comes from.
@@ -137,6 +141,9 @@ pub struct Check {
     /// A check that needs no plugin, instead of a command.
     #[serde(default)]
     pub builtin: Option<Builtin>,
+    /// What the plugin prints.
+    #[serde(default)]
+    pub format: CheckFormat,
     /// For built-in checks: the range that is fine, Nagios's notation; WARNING outside of it.
     #[serde(default)]
     pub warn: Option<String>,
@@ -177,6 +184,17 @@ impl Check {
     }
 }
 
+/// What a plugin prints. Its state is its exit code in any case.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CheckFormat {
+    /// Text and performance data.
+    #[default]
+    Nagios,
+    /// Metrics in Prometheus's text format.
+    Prometheus,
+}
+
 /// Checks that need no plugin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -193,30 +211,6 @@ pub enum Builtin {
     Time,
     /// The agent's own buffer, percent of its size.
     Buffer,
-}
-
-/// `[graphite]`: the listener.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Graphite {
-    /// TCP and UDP address; empty is off.
-    pub listen: String,
-    /// Address for the pickle protocol; empty is off.
-    pub pickle_listen: String,
-}
-
-impl Default for Graphite {
-    fn default() -> Self {
-        Self { listen: GRAPHITE_DEFAULT.to_owned(), pickle_listen: String::new() }
-    }
-}
-
-/// `[statsd]`: the listener.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Statsd {
-    /// UDP address; empty is off.
-    pub listen: String,
 }
 
 /// `[buffer]`: what waits for the server, on disk.
@@ -352,6 +346,8 @@ struct File {
     buffer: Option<Spanned<Buffer>>,
     #[serde(default, rename = "log")]
     logs: Vec<Log>,
+    #[serde(default, rename = "scrape")]
+    scrapes: Vec<Scrape>,
 }
 
 impl Config {
@@ -365,6 +361,8 @@ impl Config {
         let folder = path.parent().unwrap_or(Path::new(""));
         check_checks(&place, &file.checks)?;
         check_rest(&place, &file)?;
+        listen::check(&place, &file.graphite, &file.statsd)?;
+        scrape::check(&place, &file.scrapes)?;
 
         let given_proxy = file.proxy.as_ref().map(|proxy| proxy.get_ref().as_str());
         let url_at = file.url.as_ref().map(|url| url.span());
@@ -411,6 +409,7 @@ impl Config {
             statsd: file.statsd,
             buffer: file.buffer.map(Spanned::into_inner).unwrap_or_default(),
             logs: file.logs,
+            scrapes: file.scrapes.into_iter().map(|scrape| scrape.in_folder(folder)).collect(),
         })
     }
 }
@@ -446,6 +445,9 @@ fn check_checks(place: &error::Place<'_>, checks: &[Check]) -> Result<(), Config
         match (check.command.as_slice(), check.builtin) {
             ([], None) => return fail(format!("check {name:?} needs a `command` or a `builtin`")),
             ([_, ..], Some(_)) => return fail(format!("check {name:?} has both a `command` and a `builtin`")),
+            ([], Some(_)) if check.format != CheckFormat::Nagios => {
+                return fail(format!("check {name:?}: `format` is for checks with a `command`"));
+            }
             _ => {}
         }
         if check.attempts == 0 || check.attempts > ATTEMPTS_MAX {

@@ -4,6 +4,7 @@
 mod checks;
 mod graphite;
 mod host;
+mod scrape;
 mod sheet;
 mod tail;
 
@@ -12,7 +13,7 @@ use std::path::Path;
 use futures_util::future::BoxFuture;
 use series::Timestamp;
 
-use crate::config::Config;
+use crate::config::{Config, listen_text};
 use crate::intake::Intake;
 use crate::schedule::Job;
 use crate::surroundings::Surroundings;
@@ -22,6 +23,7 @@ pub use sheet::Sheet;
 
 use checks::CheckJob;
 use host::HostJob;
+use scrape::ScrapeJob;
 
 /// A listener or a tailer: runs until it is dropped. It handles its own errors (a taken port is
 /// logged and tried again), so it returns only where there is nothing left to do.
@@ -32,7 +34,7 @@ pub struct Listener {
     pub work: BoxFuture<'static, ()>,
 }
 
-/// The jobs of this configuration: host metrics and checks. `--once` runs each of them once.
+/// The jobs of this configuration: host metrics, checks and scrapes. `--once` runs each of them once.
 #[must_use]
 pub fn jobs(config: &Config, intake: &Intake) -> Vec<Box<dyn Job>> {
     let mut jobs: Vec<Box<dyn Job>> = Vec::new();
@@ -43,22 +45,29 @@ pub fn jobs(config: &Config, intake: &Intake) -> Vec<Box<dyn Job>> {
         checks::end_leftovers();
     }
     jobs.extend(config.checks.iter().map(|check| Box::new(CheckJob::new(check, intake)) as Box<dyn Job>));
+    for scrape in &config.scrapes {
+        match ScrapeJob::new(scrape, config, intake) {
+            Ok(job) => jobs.push(Box::new(job)),
+            Err(why) => tracing::error!(url = scrape.url.get_ref(), why, "this scrape is left out"),
+        }
+    }
     jobs
 }
 
 /// The listeners of this configuration: Graphite, log files.
 #[must_use]
 pub fn listeners(config: &Config, intake: &Intake) -> Vec<Listener> {
-    for (section, address) in
-        [("graphite.pickle_listen", &config.graphite.pickle_listen), ("statsd.listen", &config.statsd.listen)]
-    {
+    for (section, address) in [
+        ("graphite.pickle_listen", listen_text(&config.graphite.pickle_listen)),
+        ("statsd.listen", config.statsd.address()),
+    ] {
         if !address.is_empty() {
             tracing::warn!(section, address, "this version of the agent does not have this listener yet");
         }
     }
     let mut listeners = Vec::new();
-    if !config.graphite.listen.is_empty() {
-        listeners.push(graphite::listener(&config.graphite.listen, intake));
+    if !config.graphite.address().is_empty() {
+        listeners.push(graphite::listener(config.graphite.address(), intake));
     }
     listeners.extend(config.logs.iter().map(|log| tail::listener(log, &config.data_dir, intake)));
     listeners
@@ -70,7 +79,7 @@ pub fn listeners(config: &Config, intake: &Intake) -> Vec<Listener> {
 pub fn faults(config: &Config) -> Vec<String> {
     let checks = config.checks.iter().flat_map(checks::faults);
     let logs = config.logs.iter().flat_map(tail::faults);
-    checks.chain(logs).chain(graphite::fault(&config.graphite.listen)).collect()
+    checks.chain(logs).collect()
 }
 
 /// The time of a line that does not say when it was written.
@@ -93,10 +102,6 @@ mod tests {
     fn faults_name_their_section_and_field() {
         check("", &[]);
         check("[graphite]\nlisten = \"127.0.0.1:2003\"\n[[log]]\npaths = [\"/var/log/*.log\"]\n", &[]);
-        check(
-            "[graphite]\nlisten = \"localhost\"\n",
-            &["[graphite] listen = \"localhost\": there is no port after a colon"],
-        );
         check(
             "[[check]]\nname = \"d\"\nbuiltin = \"disk\"\nwarn = \"80\"\ncrit = \"90:80\"\n",
             &["[[check]] \"d\": `crit = \"90:80\"`: the range starts at 90, after its end at 80"],

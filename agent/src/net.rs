@@ -103,6 +103,12 @@ impl Dialer {
         Self { ca_file: config.ca_file.clone(), proxy: config.proxy.clone(), tls: None }
     }
 
+    /// Connections past any proxy: to targets, which are on this host or near it.
+    #[must_use]
+    pub fn direct(ca_file: Option<PathBuf>) -> Self {
+        Self { ca_file, proxy: None, tls: None }
+    }
+
     /// Connects.
     pub async fn dial(&mut self, address: &Address) -> Result<Box<dyn Wire>, NetError> {
         let tcp = match self.proxy.as_ref().filter(|proxy| proxy::serves(proxy, address)) {

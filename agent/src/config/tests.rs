@@ -6,7 +6,7 @@ fn overrides() -> Overrides {
     Overrides { host_name: "host-1".to_owned(), ..Overrides::default() }
 }
 
-fn parse(text: &str) -> Result<Config, ConfigError> {
+pub(super) fn parse(text: &str) -> Result<Config, ConfigError> {
     Config::parse(Path::new("/etc/daywatch/agent.toml"), text, overrides())
 }
 
@@ -82,7 +82,7 @@ fn little_is_needed() {
     assert_eq!(config.name.as_str(), "host-1");
     assert!(config.host.enabled);
     assert_eq!(config.buffer.max_bytes, BUFFER_BYTES_DEFAULT);
-    assert_eq!(config.graphite.listen, "127.0.0.1:2003");
+    assert_eq!(config.graphite.address(), "127.0.0.1:2003");
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! Checks: Nagios plugins, and built-in checks that speak as plugins do (`job="check"`).
 //!
 //! Whatever a check printed goes one way: text → `formats::nagios` → a check result and samples.
+//! Under `format = "prometheus"` what it printed are samples, its exit code is its state as always,
+//! and its text is the first line of its standard error.
 //! Nothing here knows when a check is due, and nothing in `schedule` knows what a check is.
 
 mod builtin;
@@ -10,12 +12,14 @@ mod runner;
 use std::time::Duration;
 
 use formats::nagios::{self, Ended, State};
+use formats::prometheus_text::{self, Dialect};
+use formats::{Parsed, Rejects};
 use futures_util::future::BoxFuture;
 use series::Timestamp;
 use tokio::time::Instant;
 use wire::{CheckResult, CheckState, PerfItem};
 
-use crate::config::Check;
+use crate::config::{Check, CheckFormat};
 use crate::intake::Intake;
 use crate::schedule::{CheckStates, Job, NextRun, Observed, Timing, Verdict};
 use builtin::BuiltinCheck;
@@ -25,6 +29,9 @@ use runner::Printed;
 pub(super) const RESULT_TEXT_BYTES_MAX: usize = 8 * 1_024;
 /// Items of performance data that a check result carries. All of them become samples.
 pub(super) const RESULT_PERF_ITEMS_MAX: usize = 256;
+
+/// Samples given to the intake at once; between two of these it may ask to wait.
+const SAMPLES_AT_ONCE: usize = 1_000;
 
 /// Ends plugins that an agent which was killed has left behind, on a thread of its own.
 pub(super) fn end_leftovers() {
@@ -65,18 +72,49 @@ impl CheckJob {
     }
 
     fn report(&mut self, at: Timestamp, took: Duration, run: nagios::Run) -> Verdict {
-        let name = self.check.name.get_ref();
         let ended_at = at.plus_ms(i64::try_from(took.as_millis()).unwrap_or(i64::MAX));
         let verdict = self.states.step(Observed { state: wire_state(run.state), at: ended_at });
-        for (reason, count) in run.output.rejected.by_reason() {
-            let first = run.output.rejected.iter().find(|reject| reject.reason == *reason);
-            let first = first.map(|reject| format!("check {name:?}, {reject}")).unwrap_or_default();
-            self.intake.reject(reason, *count, &first);
-        }
+        self.refuse(&run.output.rejected);
         self.samples(at, &run);
         let result = result(&self.check, ended_at, took, run, &verdict);
         self.intake.check(result, verdict.changed);
         verdict
+    }
+
+    fn refuse(&self, rejected: &Rejects) {
+        let name = self.check.name.get_ref();
+        for (reason, count) in rejected.by_reason() {
+            let first = rejected.iter().find(|reject| reject.reason == *reason);
+            let first = first.map(|reject| format!("check {name:?}, {reject}")).unwrap_or_default();
+            self.intake.reject(reason, *count, &first);
+        }
+    }
+
+    /// Reads metrics that a plugin printed. What it said beside them is on its standard error.
+    async fn metrics(&self, at: Timestamp, printed: &Printed) -> nagios::Run {
+        let name = self.check.name.get_ref();
+        let Parsed { samples, rejected, .. } = prometheus_text::parse_body(&printed.stdout, Dialect::Text, at);
+        self.refuse(&rejected);
+        let count = samples.len();
+        let mut samples = samples.into_iter().peekable();
+        while samples.peek().is_some() {
+            self.intake.room().await;
+            for (own, sample) in samples.by_ref().take(SAMPLES_AT_ONCE) {
+                match own.to_builder().set_default("check", name).build() {
+                    Ok(labels) => self.intake.samples("check", [(labels, sample)]),
+                    Err(error) => self.intake.reject(error.reason(), 1, &format!("check {name:?}: {error}")),
+                }
+            }
+        }
+        let told = match rejected.count() {
+            0 if count == 0 => String::new(),
+            0 => format!("{count} samples"),
+            bad => format!("{count} samples, {bad} lines refused"),
+        };
+        // A pipe on the standard error would begin performance data.
+        let said = String::from_utf8_lossy(&printed.stderr).replace('|', " ");
+        let text = if said.trim().is_empty() { told } else { said };
+        nagios::parse_run(text.trim().as_bytes(), b"", &printed.ended)
     }
 
     /// Item by item, so that a label that breaks a limit costs its own item alone.
@@ -106,9 +144,13 @@ impl Job for CheckJob {
         Box::pin(async move {
             let started = Instant::now();
             let printed = self.printed().await;
-            let run = nagios::parse_run(&printed.stdout, &printed.stderr, &printed.ended);
+            let took = started.elapsed();
+            let run = match self.check.format {
+                CheckFormat::Nagios => nagios::parse_run(&printed.stdout, &printed.stderr, &printed.ended),
+                CheckFormat::Prometheus => self.metrics(at, &printed).await,
+            };
             let text = run.output.text.clone();
-            let verdict = self.report(at, started.elapsed(), run);
+            let verdict = self.report(at, took, run);
             // Once, not at every run: what the check says is seen on the page.
             if verdict.changed && matches!(printed.ended, Ended::TimedOut { .. } | Ended::NotStarted { .. }) {
                 tracing::warn!(check = self.name(), text, "the check could not be finished");

@@ -42,13 +42,6 @@ pub(super) fn listener(address: &str, intake: &Intake) -> Listener {
     Listener { name: "graphite".to_owned(), work }
 }
 
-/// What is wrong with a configured address, where something is.
-pub(super) fn fault(address: &str) -> Option<String> {
-    let port = address.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
-    (!address.is_empty() && port.is_none())
-        .then(|| format!("[graphite] listen = {address:?}: there is no port after a colon"))
-}
-
 async fn tcp(address: &str, pause: Duration, intake: &Intake) {
     let listener = bound("TCP", address, pause, || TcpListener::bind(address)).await;
     serve_tcp(&listener, Limits { connections: CONNECTIONS_MAX, idle: IDLE_MAX }, intake).await;

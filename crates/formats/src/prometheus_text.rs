@@ -158,6 +158,13 @@ impl Reading<'_> {
         series_text::labels(self.series)
             .map_err(|(fault, at)| reject(&fault, self.series_at + at, self.line.as_bytes(), self.number))
     }
+
+    /// A rejection of this line under a reason of the caller's.
+    #[must_use]
+    pub fn refused(&self, reason: &'static str) -> Reject {
+        let before = &self.line[..self.series_at];
+        Reject::new(reason, self.number, before.chars().count() as u64 + 1, self.line.as_bytes())
+    }
 }
 
 /// A body, line by line. Blank lines are passed over.
@@ -263,7 +270,7 @@ fn comment_line(comment: &str, dialect: Dialect) -> At<Entry<'_>> {
     let (metric, end) = series_text::metric(comment, start)?;
     let rest = comment[end..].trim_matches(BLANK);
     match word {
-        "TYPE" => match KINDS.iter().any(|kind| *kind == rest) {
+        "TYPE" => match KINDS.contains(&rest) {
             true => Ok(Entry::Type { metric, kind: rest }),
             false if rest.is_empty() => Err((Fault::MetadataMalformed, end)),
             false => Err((Fault::TypeUnknown, comment.trim_end_matches(BLANK).len() - rest.len())),

@@ -70,6 +70,29 @@ async fn what_ends_badly_is_unknown_with_its_raw_code() {
 }
 
 #[tokio::test]
+async fn metrics_that_a_plugin_prints() {
+    let section = "[[check]]\nname = \"x\"\nformat = \"prometheus\"\ncommand = [\"/bin/sh\", \"-c\", \"\"\"\
+        echo '# TYPE a gauge'; echo 'a{b=\"c\"} 1'; echo 'a{check=\"own\"} 2'; echo bad; exit ${1:-2}\"\"\"]\n";
+    let (pending, _) = ran(section).await;
+    let result = &pending.checks[0];
+    assert_eq!((result.state, result.exit_code), (CheckState::Critical, Some(2)));
+    assert_eq!(result.text, "2 samples, 1 lines refused");
+    assert_eq!(pending.rejected, BTreeMap::from([("value_missing".to_owned(), 1)]));
+    let values = values(&pending);
+    assert_eq!(values["a{b=\"c\", check=\"x\"}"], 1.0);
+    assert_eq!(values["a{check=\"own\"}"], 2.0);
+    assert_eq!(values["check_status{check=\"x\"}"], 2.0);
+    assert_eq!(values.len(), 3);
+    assert!(pending.series.keys().all(|labels| labels.get("job") == Some("check")));
+    let said = section.replace("echo bad", "echo 'only | one' >&2");
+    assert_eq!(ran(&said).await.0.checks[0].text, "only   one");
+    let silent = "[[check]]\nname = \"x\"\nformat = \"prometheus\"\ncommand = [\"/does/not/exist\"]\n";
+    let (pending, _) = ran(silent).await;
+    assert!(pending.checks[0].text.starts_with("could not be started: /does/not/exist"));
+    assert_eq!(pending.checks[0].state, CheckState::Unknown);
+}
+
+#[tokio::test]
 async fn a_soft_state_is_tried_again_sooner() {
     let section = "[[check]]\nname = \"x\"\nattempts = 2\nretry_interval = \"5s\"\ncommand = [\"/bin/false\"]\n";
     let intake = intake();
