@@ -39,6 +39,9 @@ pub enum Fault {
     /// 429.
     #[error("{0}")]
     TooMany(String),
+    /// 503: it took longer than it may.
+    #[error("{0}")]
+    Timeout(String),
     /// 503: a port failed in a way that may pass.
     #[error("{0}")]
     Unavailable(PortError),
@@ -67,7 +70,7 @@ impl Fault {
             Self::Unprocessable(_) => 422,
             Self::TooMany(_) => 429,
             Self::Internal(_) => 500,
-            Self::Unavailable(_) => 503,
+            Self::Unavailable(_) | Self::Timeout(_) => 503,
         }
     }
 
@@ -83,6 +86,7 @@ impl Fault {
             Self::Unprocessable(_) => "execution",
             Self::TooMany(_) => "too_many_requests",
             Self::Unavailable(_) => "unavailable",
+            Self::Timeout(_) => "timeout",
             Self::Internal(_) => "internal",
         }
     }

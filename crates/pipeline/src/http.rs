@@ -16,7 +16,7 @@ pub struct Request {
     pub method: String,
     /// The path, percent-decoded, without the query.
     pub path: String,
-    /// The query's parameters, and those of a form body, in order.
+    /// The parameters of a form body, and those of the query after them, in order.
     pub parameters: Vec<(String, String)>,
     /// Headers, names in lower case.
     pub headers: Vec<(String, String)>,
@@ -78,7 +78,7 @@ impl RawRequest<'_> {
         if body.len() > BODY_BYTES_MAX {
             return Err(Fault::TooLarge { bytes: body.len(), max: BODY_BYTES_MAX, limit: "body_bytes_max" });
         }
-        let mut parameters = form(query);
+        let mut parameters = Vec::new();
         let is_form = |(name, value): &(String, String)| {
             name == "content-type" && value.starts_with("application/x-www-form-urlencoded")
         };
@@ -86,6 +86,8 @@ impl RawRequest<'_> {
             let text = std::str::from_utf8(&body).map_err(|_| Fault::bad("the form body is not UTF-8"))?;
             parameters.extend(form(text));
         }
+        // What the body says goes first, as in Go's servers.
+        parameters.extend(form(query));
         Ok(Request { method: method.to_owned(), path: percent_decoded(path)?, parameters, headers, body })
     }
 }
@@ -203,7 +205,7 @@ mod tests {
         };
         let form = request("application/x-www-form-urlencoded; charset=utf-8", b"query=up&time=2").decode().unwrap();
         assert_eq!(form.required("query").unwrap(), "up");
-        assert_eq!(form.all("time").collect::<Vec<_>>(), ["1", "2"]);
+        assert_eq!(form.all("time").collect::<Vec<_>>(), ["2", "1"]);
         assert_eq!(request("text/plain", b"query=up").decode().unwrap().parameter("query"), None);
         let refused = request("application/x-www-form-urlencoded", b"query=\xff").decode();
         assert_eq!(refused.unwrap_err().to_string(), "the form body is not UTF-8");

@@ -8,6 +8,7 @@
 
 pub mod aggregate;
 pub mod broadcast;
+pub mod cardinality;
 pub mod checks;
 pub mod connect;
 pub mod documents;

@@ -1,9 +1,13 @@
 //! What readers ask: PromQL at an instant or over a range, and which series and labels exist.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
 
-use ports::{TenantId, Timestamp};
-use promql::{Evaluated, Matcher, Matrix, Selection, Value};
+use ports::{Clock, TenantId, Timestamp};
+use promql::{Evaluated, Matcher, Matrix, Selection, Stop, Value};
 use series::Labels;
 
 use crate::error::Fault;
@@ -11,8 +15,18 @@ use crate::{Context, read};
 
 /// Series that one metadata call returns.
 pub const SERIES_LISTED_MAX: usize = 100_000;
+/// A query takes no longer, in milliseconds, whatever its `timeout` says. (Prometheus's default.)
+pub const QUERY_MS_MAX: i64 = 120_000;
 
-/// Evaluates at one time.
+/// Turns true `timeout_ms` from now, or after [`QUERY_MS_MAX`] if that is earlier.
+#[must_use]
+pub fn stop_after(context: &Context, timeout_ms: i64) -> Stop {
+    let clock: Arc<dyn Clock> = context.ports.clock.clone();
+    let end = clock.now().plus_ms(timeout_ms.min(QUERY_MS_MAX));
+    Stop::when(move || clock.now() >= end)
+}
+
+/// Evaluates at one time. [`promql::Options::stop`] ends the reading as well.
 pub async fn instant(
     context: &Context,
     tenant: &TenantId,
@@ -22,11 +36,11 @@ pub async fn instant(
 ) -> Result<Evaluated<Value>, Fault> {
     let expr = parse(text)?;
     let selections = promql::selections(&expr, at, at, 0, options);
-    let storage = read::load(context, tenant, &selections).await?;
+    let storage = in_time(&options.stop, read::load(context, tenant, &selections)).await?;
     promql::instant(&expr, at, &storage, options).map_err(|e| evaluation(&e))
 }
 
-/// Evaluates at each step of a range.
+/// Evaluates at each step of a range. [`promql::Options::stop`] ends the reading as well.
 pub async fn range(
     context: &Context,
     tenant: &TenantId,
@@ -36,21 +50,24 @@ pub async fn range(
 ) -> Result<Evaluated<Matrix>, Fault> {
     let expr = parse(text)?;
     let selections = promql::selections(&expr, start, end, step_ms, options);
-    let storage = read::load(context, tenant, &selections).await?;
+    let storage = in_time(&options.stop, read::load(context, tenant, &selections)).await?;
     promql::range(&expr, start, end, step_ms, &storage, options).map_err(|e| evaluation(&e))
 }
 
-/// Label sets of series that have a sample in `[from, to]` and that any selector matches.
+/// Label sets of series that have a sample in `[from, to]` and that any selector matches. Who
+/// takes at most `limit` of them may ask where there are more than are listed.
 pub async fn series(
     context: &Context,
     tenant: &TenantId,
     selectors: Vec<Vec<Matcher>>,
     (from, to): (Timestamp, Timestamp),
+    limit: usize,
 ) -> Result<BTreeSet<Labels>, Fault> {
     let selections: Vec<Selection> =
         selectors.into_iter().map(|matchers| Selection { matchers, from, to, rollup: None }).collect();
-    let found = read::labels(context, tenant, &selections).await?;
-    if found.len() > SERIES_LISTED_MAX {
+    let stop = stop_after(context, QUERY_MS_MAX);
+    let found = in_time(&stop, read::labels(context, tenant, &selections)).await?;
+    if found.len() > SERIES_LISTED_MAX && limit > SERIES_LISTED_MAX {
         return Err(Fault::Unprocessable(format!(
             "{} series match, at most {SERIES_LISTED_MAX} are listed (series_listed_max)",
             found.len()
@@ -59,27 +76,76 @@ pub async fn series(
     Ok(found)
 }
 
-/// Names of labels, each with its values.
+/// Names of labels.
+pub async fn label_names(
+    context: &Context,
+    tenant: &TenantId,
+    selectors: Vec<Vec<Matcher>>,
+    span: (Timestamp, Timestamp),
+) -> Result<BTreeSet<String>, Fault> {
+    let mut names = BTreeSet::new();
+    for labels in any_series(context, tenant, selectors, span).await? {
+        for (name, _) in &labels {
+            keep(&mut names, name);
+        }
+    }
+    Ok(names)
+}
+
+/// Values of one label.
 pub async fn label_values(
     context: &Context,
     tenant: &TenantId,
     selectors: Vec<Vec<Matcher>>,
     span: (Timestamp, Timestamp),
-) -> Result<BTreeMap<String, BTreeSet<String>>, Fault> {
-    let selectors = if selectors.is_empty() { vec![Vec::new()] } else { selectors };
-    let mut values: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for labels in series(context, tenant, selectors, span).await? {
-        for (name, value) in &labels {
-            values.entry(name.to_owned()).or_default().insert(value.to_owned());
+    name: &str,
+) -> Result<BTreeSet<String>, Fault> {
+    let mut values = BTreeSet::new();
+    for labels in any_series(context, tenant, selectors, span).await? {
+        if let Some(value) = labels.get(name) {
+            keep(&mut values, value);
         }
     }
     Ok(values)
 }
 
-fn parse(text: &str) -> Result<promql::Expr, Fault> {
+/// Series of any number: only their names or values are listed.
+async fn any_series(
+    context: &Context,
+    tenant: &TenantId,
+    selectors: Vec<Vec<Matcher>>,
+    span: (Timestamp, Timestamp),
+) -> Result<BTreeSet<Labels>, Fault> {
+    let selectors = if selectors.is_empty() { vec![Vec::new()] } else { selectors };
+    series(context, tenant, selectors, span, 0).await
+}
+
+fn keep(found: &mut BTreeSet<String>, text: &str) {
+    if !found.contains(text) {
+        found.insert(text.to_owned());
+    }
+}
+
+/// Reads an expression, as the parameter `query` has it.
+pub fn parse(text: &str) -> Result<promql::Expr, Fault> {
     promql::parse(text).map_err(|e| Fault::bad(format!("invalid parameter \"query\": {e}")))
 }
 
 fn evaluation(error: &promql::EvalError) -> Fault {
-    Fault::Unprocessable(error.to_string())
+    match error {
+        promql::EvalError::Stopped => Fault::Timeout(error.to_string()),
+        _ => Fault::Unprocessable(error.to_string()),
+    }
+}
+
+/// What `work` comes to, unless it is to stop: then it is not continued at its next step.
+async fn in_time<T>(stop: &Stop, work: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+    let mut work = pin!(work);
+    poll_fn(|task| {
+        if stop.asked() {
+            return Poll::Ready(Err(evaluation(&promql::EvalError::Stopped)));
+        }
+        work.as_mut().poll(task)
+    })
+    .await
 }

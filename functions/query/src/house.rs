@@ -16,16 +16,6 @@ pub(crate) async fn answer(
         ["sources"] => Ok(Response::success(sources::all(context, &caller.tenant).await?)),
         ["checks"] => Ok(Response::success(checks::all(&context.ports, &caller.tenant).await?)),
         ["status", "pager"] => Ok(Response::success(outbox::pager(context, &caller.tenant).await?)),
-        // Prometheus's clients ask for it to learn what they talk to.
-        ["status", "buildinfo"] => Ok(Response::success(json!({
-            "application": "Daywatch",
-            "version": env!("CARGO_PKG_VERSION"),
-            "revision": "",
-            "branch": "",
-            "buildUser": "",
-            "buildDate": "",
-            "goVersion": "",
-        }))),
         _ => Err(Fault::NotFound(format!("there is nothing at {}", request.path))),
     }
 }

@@ -8,7 +8,13 @@ use pipeline::keys::{self, KeyKind};
 use pipeline::{DAY_MS, Settings, TenantId, aggregate, ingest, outbox};
 use serde_json::{Value, json};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use pipeline::http::RawRequest;
+
 use super::*;
+
+mod clients;
 
 struct Bench {
     context: Context,
@@ -69,6 +75,22 @@ impl Bench {
         handle(&self.context, &request).await
     }
 
+    /// `data` of a form that is posted, as Grafana does it, with the key as a password.
+    async fn form(&self, target: &str, form: &str) -> Value {
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let token = STANDARD.encode(format!("grafana:{}", self.read));
+        let headers = [
+            ("authorization", format!("Basic {token}")),
+            ("content-type", "application/x-www-form-urlencoded".to_owned()),
+        ];
+        let headers = headers.map(|(name, value)| (name.to_owned(), value)).to_vec();
+        let raw = RawRequest { method: "POST", path, query, headers, body: form.to_owned().into() };
+        let response = handle(&self.context, &raw.decode().unwrap()).await;
+        let json: Value = serde_json::from_slice(&response.body).unwrap();
+        assert_eq!((response.status, &json["status"]), (200, &json!("success")), "{target} {form}: {json}");
+        json["data"].clone()
+    }
+
     async fn data(&self, target: &str, key: &str) -> Value {
         let response = self.send("GET", target, key, "").await;
         let json: Value = serde_json::from_slice(&response.body).unwrap();
@@ -108,15 +130,46 @@ async fn what_is_refused_and_how() {
         ("PUT", "/api/v1/endpoints", "", "", 405, "bad_data", "PUT"),
         ("POST", "/", "", "", 405, "bad_data", "POST"),
         ("PATCH", "/api/v1/keys", admin, "", 405, "bad_data", "PATCH"),
-        ("GET", "/api/v1/query", read, "", 400, "bad_data", "\"query\" is missing"),
+        ("GET", "/api/v1/query", read, "", 400, "bad_data", "parameter \"query\""),
         ("GET", "/api/v1/query?query=up &time=x", read, "", 400, "bad_data", "\"time\""),
         ("GET", "/api/v1/query?query=sum(", read, "", 400, "bad_data", "\"query\""),
         ("GET", "/api/v1/query?query=up&lookback_delta=0", read, "", 400, "bad_data", "lookback_delta"),
         ("GET", "/api/v1/query_range?query=up&start=0&end=1&step=0", read, "", 400, "bad_data", "\"step\""),
         ("GET", "/api/v1/query_range?query=up&start=2&end=1&step=1", read, "", 400, "bad_data", "\"end\""),
-        ("GET", "/api/v1/query_range?query=up&start=0&end=99999&step=1", read, "", 400, "bad_data", "steps_max"),
+        (
+            "GET",
+            "/api/v1/query_range?query=up&start=0&end=99999&step=1",
+            read,
+            "",
+            400,
+            "bad_data",
+            "exceeded maximum resolution of 11,000 points per timeseries",
+        ),
+        ("GET", "/api/v1/query?query=up&timeout=0", read, "", 503, "timeout", "query timed out"),
+        (
+            "GET",
+            "/api/v1/query_range?query=1&start=0&end=1&step=1&timeout=0s",
+            read,
+            "",
+            503,
+            "timeout",
+            "query timed out",
+        ),
+        ("GET", "/api/v1/query?query=up&timeout=x", read, "", 400, "bad_data", "\"timeout\""),
+        ("GET", "/api/v1/query?query=up&limit=-1", read, "", 400, "bad_data", "limit must be non-negative"),
+        ("GET", "/api/v1/format_query?query=sum(", read, "", 400, "bad_data", "\"query\""),
+        ("GET", "/api/v1/metadata?limit=x", read, "", 400, "bad_data", "limit must be a number"),
+        ("GET", "/api/v1/rules?type=song", read, "", 400, "bad_data", "not supported value \"song\""),
+        ("GET", "/api/v1/rules?group_next_token=x", read, "", 400, "bad_data", "group_limit needs to be present"),
+        ("GET", "/api/v1/status/tsdb?limit=0", read, "", 400, "bad_data", "limit must be a positive number"),
+        ("GET", "/api/v1/status/songs", read, "", 404, "not_found", "/api/v1/status/songs"),
+        ("POST", "/api/v1/rules", read, "", 405, "bad_data", "POST"),
+        ("POST", "/api/v1/label/a/values", read, "", 405, "bad_data", "POST"),
+        ("GET", "/api/v1/label//values", read, "", 400, "bad_data", "invalid label name"),
         ("GET", "/api/v1/series", read, "", 400, "bad_data", "match[]"),
         ("GET", "/api/v1/series?match[]={", read, "", 400, "bad_data", "match[]"),
+        ("GET", "/api/v1/series?match[]={}", read, "", 400, "bad_data", "match[]"),
+        ("GET", "/api/v1/labels?match[]={a=\"\"}", read, "", 400, "bad_data", "match[]"),
         ("GET", "/api/v1/labels?limit=few", read, "", 400, "bad_data", "\"limit\""),
         ("PUT", "/api/v1/config/rules/a.yml", admin, rules, 400, "bad_data", "a.yml"),
         ("PUT", "/api/v1/config/rules/a b", admin, "groups: []", 400, "bad_data", "a b"),
@@ -136,6 +189,8 @@ async fn what_is_refused_and_how() {
         assert!(error.contains(part), "{method} {target}: {error}");
         let challenge = response.headers.iter().any(|(name, _)| name == "www-authenticate");
         assert_eq!(challenge, *status == 401, "{method} {target}");
+        let allow = response.headers.iter().any(|(name, _)| name == "allow");
+        assert_eq!(allow, *status == 405, "{method} {target}");
     }
 }
 

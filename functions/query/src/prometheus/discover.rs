@@ -1,0 +1,48 @@
+//! Which series, names and values there are.
+
+use pipeline::http::{Request, Response};
+use pipeline::keys::Caller;
+use pipeline::{Context, Fault, Labels, query};
+
+use crate::{answer, parameters};
+
+pub(super) async fn series(context: &Context, caller: &Caller, request: &Request) -> Result<Response, Fault> {
+    if request.all("match[]").next().is_none() {
+        return Err(Fault::bad("no match[] parameter provided"));
+    }
+    let span = parameters::span(request, context.ports.clock.now())?;
+    let limit = parameters::limit(request)?;
+    let found = query::series(context, &caller.tenant, parameters::selectors(request)?, span, limit).await?;
+    let found: Vec<Labels> = found.into_iter().collect();
+    Ok(answer::label_sets(&found, limit))
+}
+
+pub(super) async fn names(context: &Context, caller: &Caller, request: &Request) -> Result<Response, Fault> {
+    let span = parameters::span(request, context.ports.clock.now())?;
+    let limit = parameters::limit(request)?;
+    let found = query::label_names(context, &caller.tenant, parameters::selectors(request)?, span).await?;
+    Ok(answer::texts(&found.into_iter().collect::<Vec<_>>(), limit))
+}
+
+pub(super) async fn values(
+    context: &Context,
+    caller: &Caller,
+    request: &Request,
+    path_name: &str,
+) -> Result<Response, Fault> {
+    let name = parameters::label_name(path_name);
+    if name.is_empty() {
+        return Err(Fault::bad(format!("invalid label name: {path_name:?}")));
+    }
+    let span = parameters::span(request, context.ports.clock.now())?;
+    let limit = parameters::limit(request)?;
+    let found = query::label_values(context, &caller.tenant, parameters::selectors(request)?, span, &name).await?;
+    Ok(answer::texts(&found.into_iter().collect::<Vec<_>>(), limit))
+}
+
+/// Types, helps and units of metrics.
+pub(super) async fn metadata(_context: &Context, _caller: &Caller, request: &Request) -> Result<Response, Fault> {
+    let _limit = parameters::count(request, "limit")?;
+    let _limit_per_metric = parameters::count(request, "limit_per_metric")?;
+    Ok(Response::success(serde_json::json!({})))
+}
