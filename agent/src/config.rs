@@ -227,7 +227,7 @@ pub struct Buffer {
 
 impl Default for Buffer {
     fn default() -> Self {
-        Self { max_bytes: BUFFER_BYTES_DEFAULT, fsync: Fsync::Batch, flush: Period::seconds(10) }
+        Self { max_bytes: BUFFER_BYTES_DEFAULT, fsync: Fsync::Batch, flush: Period::seconds(60) }
     }
 }
 

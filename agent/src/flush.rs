@@ -1,5 +1,10 @@
 //! The flush: takes what waits in the intake, cuts it into batches that fit a frame, and puts them
 //! into the buffer. Every so often, as the server wishes, and at once when somebody asks for it.
+//!
+//! Flushes stand on their step like collections do: at multiples of the interval since 1970, plus
+//! the agent's own phase, which is less than a third of the interval and more than a collection
+//! takes. So what rules look at when their bucket ends is there soon after, without being sent more
+//! often, and a fleet does not send in one second.
 
 use std::time::Duration;
 
@@ -16,6 +21,12 @@ use crate::surroundings::Surroundings;
 pub const FLUSH_EVERY_MIN: Duration = Duration::from_millis(200);
 /// How seldom at least.
 pub const FLUSH_EVERY_MAX: Duration = Duration::from_secs(60);
+/// For so long after the start somebody may be waiting for the first samples.
+pub const START: Duration = Duration::from_secs(30);
+/// How often a flush comes meanwhile; one that finds nothing sends nothing.
+pub const START_EVERY: Duration = Duration::from_secs(2);
+/// The least of a phase where the interval is long enough: samples of the step are there by then.
+const AFTER_STEP_MS: i64 = 1_000;
 
 /// Everything that a flush needs.
 #[derive(Clone)]
@@ -31,11 +42,13 @@ pub struct Flusher {
 impl Flusher {
     /// Flushes again and again, every `every`, until it is dropped.
     pub async fn run(self, mut every: watch::Receiver<Duration>) {
-        let mut last = tokio::time::Instant::now();
+        let share = (self.surroundings.random)();
+        let started = tokio::time::Instant::now();
         loop {
-            let interval = *every.borrow_and_update();
+            let wished = *every.borrow_and_update();
+            let interval = if started.elapsed() < START { wished.min(START_EVERY) } else { wished };
             tokio::select! {
-                () = tokio::time::sleep_until(last + interval) => {}
+                () = tokio::time::sleep(until_next((self.surroundings.clock)(), interval, share)) => {}
                 () = self.intake.flush_wanted() => {}
                 changed = every.changed() => {
                     if changed.is_err() {
@@ -44,7 +57,6 @@ impl Flusher {
                     continue;
                 }
             }
-            last = tokio::time::Instant::now();
             self.flush(false).await;
         }
     }
@@ -60,6 +72,16 @@ impl Flusher {
         }
         safe.into_iter().for_each(|action| action());
     }
+}
+
+/// How long until the next flush of this interval. `share` is the agent's own place among all.
+fn until_next(now: Timestamp, interval: Duration, share: u64) -> Duration {
+    let interval_ms = i64::try_from(interval.as_millis()).unwrap_or(i64::MAX).max(1);
+    let least_ms = AFTER_STEP_MS.min(interval_ms / 4);
+    let phase_ms = least_ms + (share % 1_000) as i64 * (interval_ms / 3 - least_ms).max(0) / 1_000;
+    let next = series::bucket_end(now.plus_ms(1), interval_ms, phase_ms);
+    // A wall clock that jumps never holds a flush up for longer than one interval.
+    Duration::from_millis(u64::try_from(next.ms() - now.ms()).unwrap_or(1)).min(interval)
 }
 
 /// Cuts what was taken into batches. What was rejected is told with the first.
@@ -97,6 +119,23 @@ mod tests {
     use series::{Labels, Sample};
 
     use super::*;
+
+    #[test]
+    fn a_flush_follows_its_step_within_a_third_of_the_interval() {
+        for (interval_ms, least_ms) in [(60_000, 1_000), (15_000, 1_000), (1_000, 250), (200, 50)] {
+            let interval = Duration::from_millis(interval_ms as u64);
+            for share in [0, 1, 499, 999, u64::MAX] {
+                let mut now = Timestamp(1_700_000_000_123);
+                for _ in 0..3 {
+                    let wait = until_next(now, interval, share);
+                    assert!(wait > Duration::ZERO && wait <= interval);
+                    now = now.plus_ms(wait.as_millis() as i64);
+                    let after = now.ms() % interval_ms;
+                    assert!((least_ms..=interval_ms / 3).contains(&after), "{interval_ms} {share}: {after}");
+                }
+            }
+        }
+    }
 
     #[test]
     fn every_batch_fits_into_a_frame_and_nothing_is_lost() {

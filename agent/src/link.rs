@@ -6,6 +6,7 @@
 pub mod dial;
 pub mod machine;
 pub mod replay;
+pub mod wishes;
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -239,7 +240,7 @@ impl Running {
 
     async fn frame(&mut self, frame: ServerFrame) -> Event {
         match frame {
-            ServerFrame::Welcome { version, server_time_ms, reconnect_after_ms, .. } => {
+            ServerFrame::Welcome { version, server_time_ms, reconnect_after_ms, ack_delay_ms, .. } => {
                 tracing::info!(version, "connected to the server");
                 if version != FROM_AGENT_PROTOCOL {
                     tracing::warn!(
@@ -252,6 +253,7 @@ impl Running {
                 self.link.status.send_modify(|status| status.refused = false);
                 let ours = (self.link.surroundings.clock)();
                 self.link.figures.clock_offset.set_ms(server_time_ms.ms().saturating_sub(ours.ms()));
+                self.replay.ack_delay(ack_delay_ms);
                 Event::Welcome { reconnect_after_ms, server_time_ms: server_time_ms.ms() }
             }
             ServerFrame::Ack { epoch, ranges, rejected } => {

@@ -9,6 +9,8 @@
 pub use wire::reconnect::{BACKOFF_LOCAL_MAX_MS, BACKOFF_MAX_MS, BACKOFF_MIN_MS, GOOD_AFTER_MS, HEARTBEAT_AFTER_MS};
 use wire::reconnect::{Jitter, backoff_ms};
 
+use super::wishes::Wishes;
+
 /// Least backoff after a refused key or a taken name, ms.
 pub const BACKOFF_REFUSED_MIN_MS: u64 = 10_000;
 /// The same for a server on the same host, ms.
@@ -122,8 +124,8 @@ pub struct Machine {
     last_sent_ms: u64,
     /// The server's clock minus ours, ms.
     clock_offset_ms: i64,
-    /// When the wish ends, by our clock.
-    wish_until_ms: Option<u64>,
+    /// What the server wishes at present.
+    wishes: Wishes,
     random: Jitter,
 }
 
@@ -138,7 +140,7 @@ impl Machine {
             planned: false,
             last_sent_ms: 0,
             clock_offset_ms: 0,
-            wish_until_ms: None,
+            wishes: Wishes::default(),
             random: Jitter::new(seed),
         }
     }
@@ -173,7 +175,7 @@ impl Machine {
             State::Up { reconnect_ms, .. } => reconnect_ms.min(self.last_sent_ms + HEARTBEAT_AFTER_MS),
             State::Stopped => return None,
         };
-        Some(self.wish_until_ms.map_or(own, |wish| wish.min(own)))
+        Some(self.wishes.next_end_ms().map_or(own, |wish| wish.min(own)))
     }
 
     /// One event.
@@ -230,18 +232,17 @@ impl Machine {
     fn wish(&mut self, now_ms: u64, flush_every_ms: u64, expires_at_ms: i64) -> Vec<Action> {
         let left = expires_at_ms.saturating_sub(self.clock_offset_ms).saturating_sub(now_ms as i64);
         if left <= 0 {
-            self.wish_until_ms = None;
-            return vec![Action::FlushEvery(None)];
+            self.wishes.clear();
+        } else {
+            self.wishes.add(flush_every_ms, now_ms.saturating_add(left as u64));
         }
-        self.wish_until_ms = Some(now_ms.saturating_add(left as u64));
-        vec![Action::FlushEvery(Some(flush_every_ms))]
+        vec![Action::FlushEvery(self.wishes.shortest_ms())]
     }
 
     fn tick(&mut self, now_ms: u64) -> Vec<Action> {
         let mut actions = Vec::new();
-        if self.wish_until_ms.is_some_and(|until| until <= now_ms) {
-            self.wish_until_ms = None;
-            actions.push(Action::FlushEvery(None));
+        if self.wishes.end(now_ms) {
+            actions.push(Action::FlushEvery(self.wishes.shortest_ms()));
         }
         match self.state {
             State::Waiting { until_ms } if until_ms <= now_ms => {
@@ -409,6 +410,16 @@ mod tests {
         assert_eq!(machine.step(600, wish(1_000_600)), [Action::FlushEvery(None)]);
         assert_eq!(machine.step(600, wish(i64::MIN)), [Action::FlushEvery(None)]);
         assert_eq!(machine.step(600, wish(i64::MAX)), [Action::FlushEvery(Some(1_000))]);
+    }
+
+    #[test]
+    fn the_shortest_wish_counts_and_the_longer_one_is_there_when_it_ends() {
+        let mut machine = up();
+        let wish = |flush_every_ms, expires_at_ms| Event::Wish { flush_every_ms, expires_at_ms };
+        assert_eq!(machine.step(0, wish(15_000, 1_009_000)), [Action::FlushEvery(Some(15_000))]);
+        assert_eq!(machine.step(0, wish(1_000, 1_000_500)), [Action::FlushEvery(Some(1_000))]);
+        assert_eq!(machine.step(500, Event::Tick), [Action::FlushEvery(Some(15_000))]);
+        assert_eq!(machine.step(9_000, Event::Tick), [Action::FlushEvery(None)]);
     }
 
     #[test]

@@ -19,8 +19,11 @@ pub const BACKLOG_IN_FLIGHT_MAX: usize = 8;
 pub const LIVE_IN_FLIGHT_MAX: usize = 2_048;
 /// After this long a batch that asked for its ack is sent again, ms.
 pub const ACK_WAIT_MS: u64 = 30_000;
-/// The same for live batches, until the server has shown that it acknowledges at once, ms.
+/// The same for live batches, until the server has shown that it acknowledges at once, ms; more
+/// where it says that its acks take longer.
 pub const SLOW_ACK_WAIT_MS: u64 = 25 * 60_000;
+/// The longest delay that a server may say, ms: what is lost on the way is sent again one day.
+pub const ACK_DELAY_MAX_MS: u64 = 2 * 3_600_000;
 /// A server that acknowledges within this time does so at once, ms.
 const PROMPT_MS: u64 = 10_000;
 
@@ -60,6 +63,8 @@ pub struct Replay {
     again: VecDeque<(Epoch, u64)>,
     live_in_a_row: u32,
     prompt: bool,
+    /// How long acks take, as the server says, ms.
+    ack_delay_ms: u64,
 }
 
 /// How far one log was sent.
@@ -72,6 +77,16 @@ struct Cursor {
 }
 
 impl Replay {
+    /// The server says how long the acks of live batches may take; 0: nothing.
+    pub fn ack_delay(&mut self, delay_ms: u64) {
+        self.ack_delay_ms = delay_ms.min(ACK_DELAY_MAX_MS);
+    }
+
+    /// Whether an ack within [`PROMPT_MS`] tells of the server, and not of the moment.
+    fn is_prompt(&self) -> bool {
+        self.prompt && self.ack_delay_ms == 0
+    }
+
     /// A new connection is up: everything that waits is backlog. After a `planned` reconnect what
     /// is on its way is believed to have arrived.
     pub fn connected(&mut self, view: &View, planned: bool) {
@@ -165,10 +180,10 @@ impl Replay {
 
     /// Time has passed: what waited too long for its ack is to be sent again.
     pub fn tick(&mut self, now_ms: u64) {
+        let (prompt, slow_ms) = (self.is_prompt(), slow_ms(self.ack_delay_ms));
         let again = &mut self.again;
-        let prompt = self.prompt;
         self.in_flight.retain(|sent| {
-            let late = now_ms >= due(sent, prompt);
+            let late = now_ms >= due(sent, prompt, slow_ms);
             if late {
                 again.push_back((sent.epoch, sent.seq));
             }
@@ -179,7 +194,8 @@ impl Replay {
     /// When [`Replay::tick`] has something to do.
     #[must_use]
     pub fn wake_ms(&self) -> Option<u64> {
-        self.in_flight.iter().map(|sent| due(sent, self.prompt)).min()
+        let slow_ms = slow_ms(self.ack_delay_ms);
+        self.in_flight.iter().map(|sent| due(sent, self.is_prompt(), slow_ms)).min()
     }
 
     /// Batches on their way.
@@ -189,9 +205,14 @@ impl Replay {
     }
 }
 
-fn due(sent: &InFlight, prompt: bool) -> u64 {
-    let wait = if sent.class == Class::Backlog || prompt { ACK_WAIT_MS } else { SLOW_ACK_WAIT_MS };
+fn due(sent: &InFlight, prompt: bool, slow_ms: u64) -> u64 {
+    let wait = if sent.class == Class::Backlog || prompt { ACK_WAIT_MS } else { slow_ms };
     sent.sent_ms + wait
+}
+
+/// An ack that has not come this long after it was to be expected was lost.
+fn slow_ms(ack_delay_ms: u64) -> u64 {
+    SLOW_ACK_WAIT_MS.max(ack_delay_ms + 2 * 60_000)
 }
 
 #[cfg(test)]
@@ -285,6 +306,24 @@ mod tests {
         assert_eq!(send(&mut replay, &view(3), 100), "L1 L2");
         replay.acked(Epoch(1), &[SeqRange { from: 1, to: 1 }], 5);
         assert_eq!(replay.wake_ms(), Some(ACK_WAIT_MS));
+    }
+
+    #[test]
+    fn a_server_that_says_how_long_its_acks_take_is_believed() {
+        for (delay_ms, wait_ms) in [(0, ACK_WAIT_MS), (1, SLOW_ACK_WAIT_MS), (23 * 60_000, SLOW_ACK_WAIT_MS)] {
+            let mut replay = Replay::default();
+            replay.ack_delay(delay_ms);
+            replay.connected(&view(1), false);
+            assert_eq!(send(&mut replay, &view(3), 100), "L1 L2");
+            // The window of the first one closed just now.
+            replay.acked(Epoch(1), &[SeqRange { from: 1, to: 1 }], 5);
+            assert_eq!(replay.wake_ms(), Some(wait_ms), "{delay_ms}");
+        }
+        let mut replay = Replay::default();
+        replay.connected(&view(1), false);
+        assert_eq!(send(&mut replay, &view(2), 100), "L1");
+        replay.ack_delay(u64::MAX);
+        assert_eq!(replay.wake_ms(), Some(ACK_DELAY_MAX_MS + 2 * 60_000));
     }
 
     #[test]

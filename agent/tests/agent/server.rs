@@ -232,6 +232,7 @@ fn greeting(manners: &Manners) -> Vec<String> {
         server_time_ms: Timestamp(1_000_000_000_000),
         reconnect_after_ms: manners.reconnect_after_ms,
         config_rev: 0,
+        ack_delay_ms: 0,
     };
     let mut all = vec![welcome.to_json()];
     all.extend(manners.after_welcome.clone());

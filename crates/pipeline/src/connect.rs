@@ -11,7 +11,7 @@ use wire::{AgentFrame, FROM_AGENT_PROTOCOL, PageFrame, ServerFrame};
 
 use crate::error::Fault;
 use crate::keys::Caller;
-use crate::{ingest, keys, live, presence, progress, sources};
+use crate::{Context, ingest, keys, live, presence, progress, sources, wishes};
 
 /// How long a source counts as present after its last sign of life (heartbeat: 60 s).
 pub const PRESENCE_LEASE_MS: i64 = 150_000;
@@ -63,6 +63,9 @@ pub struct Presence {
     /// The newest attempt of another process to take the name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conflict: Option<NameConflict>,
+    /// How often rules want it to flush, as it was told last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wish: Option<wishes::Wished>,
 }
 
 /// Another agent of the same name.
@@ -107,7 +110,12 @@ pub async fn find(ports: &Ports, id: &ConnectionId) -> Result<Option<Connection>
 
 /// An agent says hello. Answers the connection as it is from now on; `None` where it was refused
 /// and told to end.
-pub async fn hello(ports: &Ports, connection: &Connection, frame: &AgentFrame) -> Result<Option<Connection>, Fault> {
+pub async fn hello(
+    context: &Context,
+    connection: &Connection,
+    frame: &AgentFrame,
+) -> Result<Option<Connection>, Fault> {
+    let ports = &context.ports;
     let AgentFrame::Hello { version, source, epoch, run_id, host, agent_version, counters } = frame else {
         return Err(Fault::bad("the first frame of a connection is `hello`"));
     };
@@ -142,9 +150,10 @@ pub async fn hello(ports: &Ports, connection: &Connection, frame: &AgentFrame) -
         gone_at_ms: None,
         expected_since_ms: None,
         conflict: None,
+        wish: None,
     };
-    let before = match take_name(ports, tenant, &name, lease).await? {
-        Taken::Now { before } => before,
+    let (before, wish) = match take_name(ports, tenant, &name, lease).await? {
+        Taken::Now { before, wish } => (before, wish),
         Taken::By(holder) => return refuse_name(ports, connection, &name, &holder, host).await.map(|()| None),
     };
     // A connection that only seems open must not go on sending under this name.
@@ -163,8 +172,12 @@ pub async fn hello(ports: &Ports, connection: &Connection, frame: &AgentFrame) -
         server_time_ms: now,
         reconnect_after_ms: RECONNECT_AFTER_MS,
         config_rev: 0,
+        ack_delay_ms: context.acks.delay_ms(),
     };
     live::post(ports, &connection.id, &welcome).await?;
+    if let Some(wish) = wish.filter(|wish| wish.expires_at_ms > now) {
+        live::post(ports, &connection.id, &wish.frame()).await?;
+    }
     Ok(Some(connection))
 }
 
@@ -251,10 +264,18 @@ pub async fn presences(ports: &Ports, tenant: &TenantId) -> Result<Vec<(SourceNa
     Ok(leases)
 }
 
+/// The lease of one source.
+pub(crate) async fn presence(ports: &Ports, tenant: &TenantId, source: &SourceName) -> Result<Option<Presence>, Fault> {
+    let item = ports.table.get(&Key::new(Partition::Presence(tenant.clone()), source.as_str())).await?;
+    item.map(|item| parse(&item.value, "presence")).transpose()
+}
+
 enum Taken {
     /// The connection of the other process that had it before.
     Now {
         before: Option<ConnectionId>,
+        /// What rules wish of the source.
+        wish: Option<wishes::Wished>,
     },
     By(Presence),
 }
@@ -283,9 +304,14 @@ async fn take_name(ports: &Ports, tenant: &TenantId, name: &SourceName, lease: P
             // The conflict stays known while this same process holds on to the name.
             Some(holder) if holder.run_id == lease.run_id => {
                 // It opens the next connection before it ends the one that it still sends on.
-                (Presence { conflict: holder.conflict, ..lease.clone() }, Taken::Now { before: None })
+                let wish = holder.wish;
+                (Presence { conflict: holder.conflict, wish, ..lease.clone() }, Taken::Now { before: None, wish })
             }
-            holder => (lease.clone(), Taken::Now { before: holder.map(|holder| holder.connection) }),
+            holder => {
+                let wish = holder.as_ref().and_then(|holder| holder.wish);
+                let before = holder.map(|holder| holder.connection);
+                (Presence { wish, ..lease.clone() }, Taken::Now { before, wish })
+            }
         };
         let value = serde_json::to_vec(&next).map_err(|e| Fault::Internal(e.to_string()))?;
         match ports.table.write(Write::put(key.clone(), value, condition)).await? {
@@ -324,7 +350,7 @@ async fn end_lease(ports: &Ports, tenant: &TenantId, source: &SourceName, id: &C
 }
 
 /// Changes the lease of a source, where this very connection holds it. Answers whether it did.
-async fn change_lease(
+pub(crate) async fn change_lease(
     ports: &Ports,
     tenant: &TenantId,
     source: &SourceName,

@@ -16,6 +16,7 @@ use series::{Epoch, Lane, SourceName};
 use wire::limits::BATCH_BYTES_MAX;
 use wire::{Batch, Contents, Counters, Rejection, SeqRange, SeriesColumn, ServerFrame, StreamEnvelope, StreamKind};
 
+use crate::acks::Acks;
 use crate::connect::Connection;
 use crate::error::Fault;
 use crate::http::{BODY_BYTES_MAX, Request};
@@ -87,8 +88,10 @@ pub async fn batch(
         connection: Some(connection.id.0.clone()),
     };
     put(ports, vec![StreamRecord { lane: Lane::of_source(tenant, source), data: envelope.encode() }]).await?;
-    let ranges = vec![SeqRange { from: batch.seq, to: batch.seq }];
-    live::post(ports, &connection.id, &ServerFrame::Ack { epoch: batch.epoch, ranges, rejected: all }).await?;
+    if context.acks == Acks::AtOnce || batch.ack_now || !all.is_empty() {
+        let ranges = vec![SeqRange { from: batch.seq, to: batch.seq }];
+        live::post(ports, &connection.id, &ServerFrame::Ack { epoch: batch.epoch, ranges, rejected: all }).await?;
+    }
     Ok(())
 }
 

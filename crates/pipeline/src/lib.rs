@@ -6,6 +6,7 @@
 //! `query` and for rules with history. This crate never names an adapter, reads a clock or the
 //! environment, or spells a storage key's bytes.
 
+pub mod acks;
 pub mod aggregate;
 pub mod broadcast;
 pub mod cardinality;
@@ -53,6 +54,8 @@ pub struct Context {
     pub pushes: ingest::Numbering,
     /// The agent's binaries, for hosts that install it: the blob port where nothing else is said.
     pub downloads: Arc<dyn Blobs>,
+    /// When agents are told that they may forget a batch: at once where nothing else is said.
+    pub acks: acks::Acks,
 }
 
 /// What the operator chose.
@@ -73,7 +76,7 @@ impl Context {
     pub fn new(ports: Ports, settings: Settings) -> Self {
         let (pushes, downloads) = (ingest::Numbering::new(&ports), ports.blobs.clone());
         let (blocks, rules) = (BlockCache::default(), evaluate::RuleCache::default());
-        Self { ports, settings, blocks, rules, pushes, downloads }
+        Self { ports, settings, blocks, rules, pushes, downloads, acks: acks::Acks::default() }
     }
 
     /// The same with the agent's binaries in a store of their own.

@@ -133,6 +133,21 @@ pub(crate) async fn post(ports: &Ports, to: &ConnectionId, frame: &impl Serializ
     Ok(ports.push.post(to, text).await?)
 }
 
+/// Sends one frame each to many connections, some at a time. Who is gone or throttled misses it.
+pub(crate) async fn post_all(
+    ports: &Ports,
+    frames: Vec<(ConnectionId, wire::ServerFrame)>,
+    at_once: usize,
+) -> Result<(), Fault> {
+    for part in frames.chunks(at_once) {
+        let posted = part.iter().map(|(connection, frame)| post(ports, connection, frame));
+        for sent in futures_util::future::join_all(posted).await {
+            sent?;
+        }
+    }
+    Ok(())
+}
+
 async fn save(ports: &Ports, tenant: &TenantId, subscription: &Subscription, life_ms: i64) -> Result<(), Fault> {
     let write = Write::Put {
         key: place(tenant, &subscription.connection, &subscription.id),

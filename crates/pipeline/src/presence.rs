@@ -86,6 +86,7 @@ mod tests {
             gone_at_ms: None,
             expected_since_ms: None,
             conflict: None,
+            wish: None,
         };
         let end = 1_000 + PRESENCE_LEASE_MS;
         assert!(is_present(&lease, None, Timestamp(end - 1)));

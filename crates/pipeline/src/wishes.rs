@@ -1,78 +1,187 @@
-//! How soon agents should flush: what somebody watches each second, what a rule needs at the
-//! rule's interval. A wish expires by itself, so one that is lost or forgotten costs nothing.
+//! How soon agents should flush: what somebody watches each second, what a rule needs in time for
+//! the rule's bucket. A wish expires by itself, so one that is lost or forgotten costs little.
+//!
+//! A wish is for a source, not for some of its series: what a message costs is the message (32 KB
+//! of text are one), and the slower series of a host that ride along fill none of it.
+//!
+//! Agents flush on the step (multiples of the pace since 1970, and a phase below a third of it), so
+//! a bucket that ends on such a multiple has its samples in time: a group of 60 s needs no wish at
+//! all.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ports::{Ports, TenantId};
-use promql::{MatchOp, Matcher};
+use ports::{Ports, TenantId, Timestamp};
+use promql::{MatchOp, Matcher, Selection, all_match};
+use serde::{Deserialize, Serialize};
 use series::SourceName;
 use wire::ServerFrame;
 
-use crate::connect::presences;
-use crate::documents::{self, Kind};
+use crate::connect::{self, Presence, presences};
 use crate::error::Fault;
 use crate::live::{self, Subscription};
 use crate::{Context, read};
 
 /// Agents flush at this pace by themselves; slower wishes are not sent.
-pub const DEFAULT_FLUSH_MS: u64 = 10_000;
+pub const DEFAULT_FLUSH_MS: u64 = 60_000;
 /// The pace for what a page watches.
 pub const WATCHED_FLUSH_MS: u64 = 1_000;
-/// A wish ends after this; pages renew theirs each 30 s, rules at each tick.
+/// Sources that one subscription may watch at that pace. Of more nobody sees each second.
+pub const WATCHED_SOURCES_MAX: usize = 100;
+/// The pace where a subscription watches more than that.
+pub const WATCHED_MANY_FLUSH_MS: u64 = 10_000;
+/// A page's wish ends after this; pages renew theirs each 30 s.
 pub const WISH_LIFE_MS: i64 = 60_000;
+/// A rule's wish ends after this.
+pub const RULE_WISH_LIFE_MS: i64 = 2 * 3_600_000;
+/// It is renewed when less than this is left of it.
+pub const RULE_WISH_RENEW_MS: i64 = 20 * 60_000;
+/// Sources that one run tells; the next run, a minute later at the latest, goes on.
+pub const RULE_WISHES_PER_RUN_MAX: usize = 2_000;
+/// A pace that brings any bucket's samples well within `alerts::closing::GRACE_MS`, on its step or not.
+pub const PROMPT_FLUSH_MS: u64 = 20_000;
 /// How far back the series of a rule are looked for.
 const RECENT_MS: i64 = 5 * 60_000;
+/// Wishes that are on their way at once.
+const POSTS_AT_ONCE: usize = 32;
+
+/// What a source was told because of rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wished {
+    /// The pace.
+    pub flush_every_ms: u64,
+    /// Until then.
+    pub expires_at_ms: Timestamp,
+}
+
+impl Wished {
+    pub(crate) fn frame(self) -> ServerFrame {
+        ServerFrame::Wish { flush_every_ms: self.flush_every_ms, expires_at_ms: self.expires_at_ms }
+    }
+}
 
 /// Wishes for what a page watches.
 pub(crate) async fn for_watcher(ports: &Ports, tenant: &TenantId, watched: &Subscription) -> Result<(), Fault> {
     let named: Option<BTreeSet<SourceName>> =
         watched.matchers()?.iter().map(|matchers| source_named_by(matchers)).collect();
-    let wanted: BTreeMap<SourceName, u64> = match named {
-        Some(sources) => sources.into_iter().map(|source| (source, WATCHED_FLUSH_MS)).collect(),
-        None => presences(ports, tenant).await?.into_iter().map(|(source, _)| (source, WATCHED_FLUSH_MS)).collect(),
-    };
-    send(ports, tenant, &wanted).await
+    let mut here = Vec::new();
+    match named {
+        Some(sources) if sources.len() <= WATCHED_SOURCES_MAX => {
+            for source in sources {
+                here.extend(connect::presence(ports, tenant, &source).await?);
+            }
+        }
+        named => {
+            let all = presences(ports, tenant).await?.into_iter();
+            let watched = all.filter(|(source, _)| named.as_ref().is_none_or(|named| named.contains(source)));
+            here.extend(watched.map(|(_, presence)| presence));
+        }
+    }
+    here.retain(|presence| presence.gone_at_ms.is_none());
+    let many = here.len() > WATCHED_SOURCES_MAX;
+    let flush_every_ms = if many { WATCHED_MANY_FLUSH_MS } else { WATCHED_FLUSH_MS };
+    let wished = Wished { flush_every_ms, expires_at_ms: ports.clock.now().plus_ms(WISH_LIFE_MS) };
+    let frames = here.into_iter().map(|presence| (presence.connection, wished.frame())).collect();
+    // Gone or throttled: the agent keeps its own pace, which loses nothing.
+    live::post_all(ports, frames, POSTS_AT_ONCE).await
 }
 
-/// Wishes for rules whose interval is shorter than the agents' own pace.
+/// Wishes for the sources of which rules need samples sooner than they come by themselves.
 pub async fn for_rules(context: &Context, tenant: &TenantId) -> Result<(), Fault> {
     let ports = &context.ports;
     let now = ports.clock.now();
-    let mut wanted: BTreeMap<SourceName, u64> = BTreeMap::new();
-    for document in documents::all(ports, tenant, Kind::Rules).await? {
-        let file = documents::rules_of(&document.name, &document.text)?;
-        for group in &file.groups {
-            let interval_ms = u64::try_from(group.interval_ms).unwrap_or(u64::MAX);
-            if interval_ms >= DEFAULT_FLUSH_MS {
-                continue;
-            }
-            for rule in &group.rules {
-                let options = promql::Options::default();
-                let mut selections = promql::selections(&rule.expr, now, now, 0, &options);
-                selections.iter_mut().for_each(|s| s.from = now.plus_ms(-RECENT_MS));
-                for source in read::sources_of(context, tenant, &selections).await? {
-                    let pace = wanted.entry(source).or_insert(interval_ms);
-                    *pace = interval_ms.min(*pace);
-                }
-            }
+    let mut groups: Vec<(u64, Vec<Selection>)> = Vec::new();
+    for group in context.rules.groups(ports, tenant).await? {
+        let interval_ms = u64::try_from(group.interval_ms).unwrap_or(u64::MAX).max(1);
+        if interval_ms.is_multiple_of(DEFAULT_FLUSH_MS) {
+            continue;
+        }
+        let mut selections = Vec::new();
+        for rule in &group.rules {
+            selections.extend(promql::selections(&rule.expr, now, now, 0, &promql::Options::default()));
+        }
+        selections.iter_mut().for_each(|selection| (selection.from, selection.to) = (now.plus_ms(-RECENT_MS), now));
+        groups.push((interval_ms, selections));
+    }
+    if groups.is_empty() {
+        return Ok(());
+    }
+    let all: Vec<Selection> = groups.iter().flat_map(|(_, selections)| selections.iter().cloned()).collect();
+    let mut intervals: BTreeMap<SourceName, BTreeSet<u64>> = BTreeMap::new();
+    for labels in read::labels(context, tenant, &all).await? {
+        let Some(source) = labels.get("source").and_then(|source| SourceName::new(source).ok()) else { continue };
+        let known = intervals.entry(source).or_default();
+        let selects = |selections: &[Selection]| selections.iter().any(|s| all_match(&s.matchers, &labels));
+        known.extend(groups.iter().filter(|(_, selections)| selects(selections)).map(|(interval, _)| *interval));
+    }
+    let mut told = 0;
+    let mut frames = Vec::new();
+    for (source, presence) in presences(ports, tenant).await? {
+        let Some(pace) = intervals.get(&source).and_then(pace) else { continue };
+        if !is_due(&presence, pace, now) || told >= RULE_WISHES_PER_RUN_MAX {
+            continue;
+        }
+        told += 1;
+        let wished = Wished { flush_every_ms: pace, expires_at_ms: now.plus_ms(RULE_WISH_LIFE_MS) };
+        // Noted first: a wish that is lost comes with the next hello, and one that is not noted would
+        // come each minute.
+        let note = |lease: &mut Presence| lease.wish = Some(wished);
+        if connect::change_lease(ports, tenant, &source, &presence.connection, note).await? {
+            frames.push((presence.connection, wished.frame()));
         }
     }
-    send(ports, tenant, &wanted).await
+    live::post_all(ports, frames, POSTS_AT_ONCE).await
 }
 
-async fn send(ports: &Ports, tenant: &TenantId, wanted: &BTreeMap<SourceName, u64>) -> Result<(), Fault> {
-    let expires_at_ms = ports.clock.now().plus_ms(WISH_LIFE_MS);
-    for (source, presence) in presences(ports, tenant).await? {
-        let Some(pace) = wanted.get(&source).filter(|_| presence.gone_at_ms.is_none()) else { continue };
-        let wish = ServerFrame::Wish { flush_every_ms: *pace, expires_at_ms };
-        // Gone or throttled: the agent keeps its own pace, which loses nothing.
-        live::post(ports, &presence.connection, &wish).await?;
-    }
-    Ok(())
+fn is_due(presence: &Presence, pace: u64, now: Timestamp) -> bool {
+    let lasts = |wish: &Wished| wish.flush_every_ms == pace && wish.expires_at_ms > now.plus_ms(RULE_WISH_RENEW_MS);
+    presence.gone_at_ms.is_none() && !presence.wish.as_ref().is_some_and(lasts)
+}
+
+/// The slowest flush with which the buckets of all these groups have their samples in time; `None`
+/// where agents flush that often by themselves.
+fn pace(intervals: &BTreeSet<u64>) -> Option<u64> {
+    let shortest = intervals.first().copied()?.min(DEFAULT_FLUSH_MS);
+    let all = || intervals.iter().copied().chain([DEFAULT_FLUSH_MS]);
+    let on_the_step = if all().all(|interval| interval.is_multiple_of(shortest)) {
+        shortest
+    } else {
+        all().fold(0, gcd).max(shortest.min(PROMPT_FLUSH_MS))
+    };
+    (on_the_step < DEFAULT_FLUSH_MS).then_some(on_the_step)
+}
+
+fn gcd(a: u64, b: u64) -> u64 {
+    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 /// The one source that a selector can match, where it says so.
 fn source_named_by(matchers: &[Matcher]) -> Option<SourceName> {
     let named = matchers.iter().find(|m| matches!(m.name(), "source" | "instance") && m.op() == MatchOp::Equal)?;
     SourceName::new(named.value()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pace_that_groups_need() {
+        let check = |seconds: &[u64], expected: Option<u64>| {
+            let intervals = seconds.iter().map(|s| s * 1_000).collect();
+            assert_eq!(pace(&intervals), expected.map(|s| s * 1_000), "{seconds:?}");
+        };
+        check(&[], None);
+        check(&[60], None);
+        check(&[120, 300], None);
+        check(&[30], Some(30));
+        check(&[15, 60], Some(15));
+        check(&[15, 30, 60, 300], Some(15));
+        check(&[1, 30], Some(1));
+        // Every other bucket ends between two minutes.
+        check(&[90], Some(30));
+        // Not on one step: soon enough for the grace, or as often as they have it in common.
+        check(&[45], Some(20));
+        check(&[25, 30], Some(20));
+        check(&[7, 60], Some(7));
+    }
 }

@@ -49,6 +49,11 @@ impl From<SeqRange> for (u64, u64) {
     }
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
 /// What an agent sends.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "snake_case")]
@@ -119,6 +124,10 @@ pub enum ServerFrame {
         /// Revision of the central configuration, 0 where there is none.
         #[serde(default)]
         config_rev: u64,
+        /// How long the ack of a batch that did not ask for it may take, ms; 0: acks come at once, or
+        /// the server does not say.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        ack_delay_ms: u64,
     },
     /// Batches that the agent may forget.
     Ack {

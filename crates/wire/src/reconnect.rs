@@ -9,8 +9,9 @@ pub const BACKOFF_MAX_MS: u64 = 300_000;
 pub const BACKOFF_LOCAL_MAX_MS: u64 = 5_000;
 /// A connection that was up this long starts the backoff anew, ms.
 pub const GOOD_AFTER_MS: u64 = 30_000;
-/// A heartbeat follows after this much silence, ms.
-pub const HEARTBEAT_AFTER_MS: u64 = 60_000;
+/// A heartbeat follows after this much silence, ms. A little more than the slowest flush: whoever
+/// flushes each 60 s never sends one, and two fit into the lease of 150 s.
+pub const HEARTBEAT_AFTER_MS: u64 = 65_000;
 
 /// The longest wait after this many failures in a row before the present one, ms.
 #[must_use]

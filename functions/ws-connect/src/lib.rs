@@ -47,7 +47,7 @@ pub async fn agent_frame(context: &Context, connection: Connection, frame: &Agen
     let ports = &context.ports;
     match frame {
         AgentFrame::Hello { .. } => {
-            return Ok(match connect::hello(ports, &connection, frame).await? {
+            return Ok(match connect::hello(context, &connection, frame).await? {
                 Some(connection) => After::Stays(connection),
                 None => After::Ends,
             });

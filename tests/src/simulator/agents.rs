@@ -84,7 +84,7 @@ impl Agent {
             agent_version: String::new(),
             counters: Counters::default(),
         };
-        let connection = pipeline::connect::hello(ports, &connection, &hello).await.unwrap().unwrap();
+        let connection = pipeline::connect::hello(context, &connection, &hello).await.unwrap().unwrap();
         Self {
             name,
             connection,

@@ -18,7 +18,7 @@ pub struct RuleCache(Mutex<HashMap<(String, u128), Arc<RuleFile>>>);
 
 impl RuleCache {
     /// All groups of a tenant, in the order of their files.
-    pub(super) async fn groups(&self, ports: &Ports, tenant: &TenantId) -> Result<Vec<Group>, Fault> {
+    pub(crate) async fn groups(&self, ports: &Ports, tenant: &TenantId) -> Result<Vec<Group>, Fault> {
         let mut groups = Vec::new();
         for document in documents::all(ports, tenant, Kind::Rules).await? {
             match self.file(&document.name, &document.text) {

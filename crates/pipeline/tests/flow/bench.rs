@@ -66,7 +66,7 @@ impl Bench {
             agent_version: String::new(),
             counters: Counters::default(),
         };
-        (connect::hello(&self.context.ports, &connection, &hello).await.unwrap(), outgoing)
+        (connect::hello(&self.context, &connection, &hello).await.unwrap(), outgoing)
     }
 
     /// Everything that the stream holds, as each shard's reader gets it; again each time.

@@ -100,7 +100,7 @@ async fn a_silent_holder_loses_its_name_when_the_lease_ends() {
 async fn greet(bench: &Bench, connection: &Connection, name: &str) -> Option<Connection> {
     let hello = format!(r#"{{"action":"hello","version":1,"source":"{name}","epoch":"1","run_id":"r"}}"#);
     let hello = pipeline::wire::AgentFrame::from_json(&hello).unwrap();
-    connect::hello(&bench.context.ports, connection, &hello).await.unwrap()
+    connect::hello(&bench.context, connection, &hello).await.unwrap()
 }
 
 #[tokio::test]
@@ -196,7 +196,7 @@ async fn an_agent_of_another_version_is_told_so_and_keeps_its_data() {
     let connection = connect::connect(&bench.context.ports, id, caller, false).await.unwrap();
     let hello = r#"{"action":"hello","version":2,"source":"web-1","epoch":"1","run_id":"r"}"#;
     let hello = pipeline::wire::AgentFrame::from_json(hello).unwrap();
-    assert!(connect::hello(&bench.context.ports, &connection, &hello).await.unwrap().is_none());
+    assert!(connect::hello(&bench.context, &connection, &hello).await.unwrap().is_none());
     match frame(&mut outgoing).await {
         ServerFrame::Bye { reason, text, .. } => {
             assert_eq!(reason, "version");

@@ -64,9 +64,23 @@ fn server_frames() {
             server_time_ms: Timestamp(1_700_000_000_000),
             reconnect_after_ms: 5_400_000,
             config_rev: 0,
+            ack_delay_ms: 0,
         },
         expect![[
             r#"{"kind":"welcome","version":1,"server_time_ms":1700000000000,"reconnect_after_ms":5400000,"config_rev":0}"#
+        ]]
+    );
+    check!(
+        ServerFrame,
+        ServerFrame::Welcome {
+            version: 1,
+            server_time_ms: Timestamp(1_700_000_000_000),
+            reconnect_after_ms: 5_400_000,
+            config_rev: 0,
+            ack_delay_ms: 1_380_000,
+        },
+        expect![[
+            r#"{"kind":"welcome","version":1,"server_time_ms":1700000000000,"reconnect_after_ms":5400000,"config_rev":0,"ack_delay_ms":1380000}"#
         ]]
     );
     check!(

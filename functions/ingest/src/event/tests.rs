@@ -42,7 +42,7 @@ impl Bench {
         let connection = connect::connect(ports, id, caller, false).await.unwrap();
         let hello = r#"{"action":"hello","version":1,"source":"web-1","epoch":"00000000000000ab","run_id":"r"}"#;
         let hello = AgentFrame::from_json(hello).unwrap();
-        let _: Connection = connect::hello(ports, &connection, &hello).await.unwrap().unwrap();
+        let _: Connection = connect::hello(&self.context, &connection, &hello).await.unwrap().unwrap();
         outgoing
     }
 
