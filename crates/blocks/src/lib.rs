@@ -10,6 +10,7 @@ mod join;
 mod layout;
 mod ledger;
 mod manifest;
+pub mod parquet;
 mod reader;
 mod rollup;
 mod sources;

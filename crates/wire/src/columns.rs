@@ -215,12 +215,20 @@ fn encode_decimal(out: &mut Vec<u8>, values: &[f64]) -> bool {
     true
 }
 
-/// The `d` with `d / 10^scale` = `value`, bit by bit.
-fn decimal(value: f64, scale: u8) -> Option<i64> {
-    let power = POWERS[usize::from(scale)];
+/// The `d` with `d / 10^scale` = `value`, bit by bit; `None` where there is none, or the scale is above
+/// [`DECIMAL_SCALE_MAX`].
+#[must_use]
+pub fn decimal(value: f64, scale: u8) -> Option<i64> {
+    let power = *POWERS.get(usize::from(scale))?;
     let scaled = (value * power).round();
     let exact = scaled.abs() <= EXACT_MAX && ((scaled as i64) as f64 / power).to_bits() == value.to_bits();
     exact.then_some(scaled as i64)
+}
+
+/// 10^scale, by which a decimal is divided; `None` above [`DECIMAL_SCALE_MAX`].
+#[must_use]
+pub fn power_of_ten(scale: u8) -> Option<f64> {
+    POWERS.get(usize::from(scale)).copied()
 }
 
 fn encode_xor(out: &mut Vec<u8>, values: &[f64]) {
