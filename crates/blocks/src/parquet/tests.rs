@@ -127,8 +127,10 @@ fn series_are_found_by_tests_of_labels() {
 
 #[test]
 fn only_what_is_asked_for_is_fetched() {
-    let many =
-        |seed: i64| (0..3_000).map(move |at| (at * 10_000, ((at * 7_919 * seed) % 65_537) as f64)).collect::<Vec<_>>();
+    let noise = |number: i64| (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 44;
+    let many = |seed: i64| -> Vec<(i64, f64)> {
+        (0..3_000).map(|at| (at * 10_000, noise(noise(at * seed) as i64 + at) as f64)).collect()
+    };
     let block = join((1..=150).map(|n| column(&[("__name__", "m"), ("n", &n.to_string())], &many(n))));
     let object = encode_samples(&block).unwrap();
     let footer = Footer::of(&object).unwrap();
