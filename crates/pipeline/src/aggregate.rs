@@ -104,7 +104,7 @@ async fn attempt<'a>(context: &Context, records: &'a [Delivered], pulses: &mut P
         let newest = through.entry(envelope.tenant.clone()).or_insert(record.arrived_at);
         *newest = record.arrived_at.max(*newest);
         let gathered = tenants.entry(envelope.tenant.clone()).or_default();
-        if let Err(reason) = gathered.take(envelope) {
+        if let Err(reason) = gathered.take(context, envelope) {
             quarantine(ports, &reason.tenant, &record.data, reason.reason).await?;
         }
     }
@@ -163,7 +163,7 @@ struct Unreadable {
 }
 
 impl Gathered {
-    fn take(&mut self, envelope: StreamEnvelope) -> Result<(), Unreadable> {
+    fn take(&mut self, context: &Context, envelope: StreamEnvelope) -> Result<(), Unreadable> {
         let StreamEnvelope { tenant, source, received_at, kind, rejected, .. } = envelope;
         match kind {
             StreamKind::Heartbeat { epoch, counters } => {
@@ -172,7 +172,8 @@ impl Gathered {
             }
             StreamKind::Pulse { .. } => Ok(()),
             StreamKind::Batch { epoch, seq, batch } | StreamKind::Pushed { epoch, seq, batch } => {
-                let decoded = Batch::decode(&batch).map_err(|e| Unreadable { tenant, reason: e.reason() })?;
+                let decoded = context.series.decode(&tenant, &batch);
+                let decoded = decoded.map_err(|e| Unreadable { tenant, reason: e.reason() })?;
                 let batch = decoded.batch;
                 let own_ledger = batch.counters.generated > 0;
                 let counters = own_ledger.then(|| (epoch, batch.counters.clone()));

@@ -54,7 +54,8 @@ impl Broadcaster {
         for record in records {
             // A record that cannot be read is quarantined by `aggregate`; here it is no news.
             let Ok(envelope) = StreamEnvelope::decode(record.data.clone()) else { continue };
-            let Some(decoded) = envelope.batch().and_then(|(_, _, bytes)| Batch::decode(bytes).ok()) else { continue };
+            let decode = |bytes| context.series.decode(&envelope.tenant, bytes).ok();
+            let Some(decoded) = envelope.batch().and_then(|(_, _, bytes)| decode(bytes)) else { continue };
             self.refresh(context, &envelope.tenant, now).await?;
             self.take(&envelope.tenant, &envelope.source, &decoded.batch, now);
         }

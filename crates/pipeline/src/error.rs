@@ -33,6 +33,9 @@ pub enum Fault {
         /// The limit's name.
         limit: &'static str,
     },
+    /// 415: a format or an encoding that is not taken here.
+    #[error("{0}")]
+    Media(String),
     /// 422: understood, and cannot be evaluated or hits a named limit.
     #[error("{0}")]
     Unprocessable(String),
@@ -67,6 +70,7 @@ impl Fault {
             Self::Method(_) => 405,
             Self::Conflict(_) => 409,
             Self::TooLarge { .. } => 413,
+            Self::Media(_) => 415,
             Self::Unprocessable(_) => 422,
             Self::TooMany(_) => 429,
             Self::Internal(_) => 500,
@@ -78,7 +82,7 @@ impl Fault {
     #[must_use]
     pub fn error_type(&self) -> &'static str {
         match self {
-            Self::Bad(_) | Self::Method(_) | Self::TooLarge { .. } => "bad_data",
+            Self::Bad(_) | Self::Method(_) | Self::Media(_) | Self::TooLarge { .. } => "bad_data",
             Self::Unauthorized(_) => "unauthorized",
             Self::Forbidden(_) => "forbidden",
             Self::NotFound(_) => "not_found",

@@ -1,15 +1,21 @@
-//! What comes in: an agent's batches and heartbeats, pushed Graphite lines, passive checks.
+//! What comes in: an agent's batches and heartbeats, what is pushed over HTTP, passive checks.
 //!
 //! Validate, limit, put on the stream by lane, and only then acknowledge: an ack says that the
 //! stream took every record of the batch. What is refused goes with the record, so that the ledger
 //! counts it exactly once however often the record is delivered.
 
+mod known;
+pub mod limits;
+pub mod metadata;
+mod pack;
 mod passive;
+mod remote_write;
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
+use formats::decompress::{DecompressError, Encoding, decompress};
 use ports::{Accepted, Condition, Key, Partition, Ports, RECORDS_PER_PUT_MAX, StreamRecord, Timestamp, Write};
 use serde::Serialize;
 use series::{Epoch, Lane, SourceName};
@@ -23,7 +29,9 @@ use crate::http::{BODY_BYTES_MAX, Request};
 use crate::keys::Caller;
 use crate::{Context, live};
 
+pub use known::KnownSeries;
 pub use passive::{RESULTS_MAX, checks};
+pub use remote_write::receive as remote_write;
 
 /// A sample may be this far ahead of our clock.
 pub const AHEAD_MS_MAX: i64 = 10 * 60_000;
@@ -159,57 +167,37 @@ async fn note_rejected(
 /// `POST /graphite`: plaintext lines. No label is added; the key's name is the source.
 pub async fn graphite(context: &Context, caller: &Caller, request: &Request) -> Result<Pushed, Fault> {
     caller.may_push()?;
-    if request.body.len() > BODY_BYTES_MAX {
-        return Err(Fault::TooLarge { bytes: request.body.len(), max: BODY_BYTES_MAX, limit: "body_bytes_max" });
+    let body = plain_body(request)?;
+    parsed(context, caller, formats::graphite::parse_body(&body, context.ports.clock.now())).await
+}
+
+/// The body as it was before its sender compressed it.
+fn plain_body(request: &Request) -> Result<Cow<'_, [u8]>, Fault> {
+    let body = &request.body;
+    if body.len() > BODY_BYTES_MAX {
+        return Err(Fault::TooLarge { bytes: body.len(), max: BODY_BYTES_MAX, limit: "body_bytes_max" });
     }
-    parsed(context, caller, formats::graphite::parse_body(&request.body, context.ports.clock.now())).await
+    let plain =
+        Encoding::from_header(request.header("content-encoding")).and_then(|encoding| decompress(encoding, body));
+    plain.map_err(|error| match error {
+        DecompressError::Unknown(_) => Fault::Media(error.to_string()),
+        DecompressError::Broken { .. } => Fault::bad(error),
+        DecompressError::TooLarge { max, limit } => Fault::TooLarge { bytes: body.len(), max, limit },
+    })
 }
 
 /// What a parser of any format understood and refused.
 pub async fn parsed(context: &Context, caller: &Caller, parsed: formats::Parsed) -> Result<Pushed, Fault> {
-    let rejected = parsed.rejected.by_reason().iter().map(|(reason, count)| Rejection {
-        reason: (*reason).to_owned(),
-        count: *count,
-        first: parsed.rejected.iter().find(|r| r.reason == *reason).map(ToString::to_string).unwrap_or_default(),
+    let batches = pack::gather(context, caller, |body| {
+        for (labels, sample) in &parsed.samples {
+            body.sample(labels, *sample);
+        }
+        for (reason, count) in parsed.rejected.by_reason() {
+            let first = parsed.rejected.iter().find(|reject| reject.reason == *reason);
+            body.refuse(reason, *count, || first.map(ToString::to_string).unwrap_or_default());
+        }
     });
-    let rejected = rejected.collect();
-    push(context, caller, parsed.samples, rejected).await
-}
-
-/// Puts pushed samples on the stream: at most 16 records a body, by lane.
-pub async fn push(
-    context: &Context,
-    caller: &Caller,
-    samples: Vec<(series::Labels, series::Sample)>,
-    mut rejected: Vec<Rejection>,
-) -> Result<Pushed, Fault> {
-    let ports = &context.ports;
-    let source = SourceName::new(&caller.name).map_err(|e| Fault::Internal(format!("the key's name: {e}")))?;
-    let mut columns: BTreeMap<series::Labels, Vec<series::Sample>> = BTreeMap::new();
-    for (labels, sample) in samples {
-        columns.entry(labels).or_default().push(sample);
-    }
-    let mut columns: Vec<SeriesColumn> = columns
-        .into_iter()
-        .map(|(labels, mut samples)| {
-            samples.sort_by_key(|sample| sample.at);
-            SeriesColumn { labels, samples }
-        })
-        .collect();
-    let late = take_out_of_time(&mut columns, ports.clock.now(), context.settings.raw_retention_ms);
-    rejected.extend(late);
-    let accepted: u64 = columns.iter().map(|column| column.samples.len() as u64).sum();
-    let mut lanes: BTreeMap<Lane, Vec<SeriesColumn>> = BTreeMap::new();
-    for column in columns {
-        let lane = Lane::of_pushed(&caller.tenant, &caller.key_id, column.labels.id());
-        lanes.entry(lane).or_default().push(column);
-    }
-    if lanes.is_empty() {
-        // The refusals still have to be counted, and counted durably.
-        lanes.insert(Lane::of_source(&caller.tenant, &source), Vec::new());
-    }
-    let lanes = lanes.into_iter().map(|(lane, series)| (lane, Contents { series, ..Contents::default() }));
-    put_pushed(context, caller, &source, lanes, (accepted, rejected)).await
+    batches.put(context, caller).await
 }
 
 /// Puts what a request brought, each lane's part cut so that every reader can take it.
@@ -254,6 +242,11 @@ impl Numbering {
         ports.entropy.fill(&mut epoch);
         Self { epoch: Epoch(u64::from_le_bytes(epoch)), next: AtomicU64::new(1) }
     }
+
+    /// The next record's name.
+    fn next(&self) -> (Epoch, u64) {
+        (self.epoch, self.next.fetch_add(1, Ordering::Relaxed))
+    }
 }
 
 struct PushedBatch {
@@ -263,9 +256,8 @@ struct PushedBatch {
 
 impl PushedBatch {
     fn new(context: &Context, source: SourceName, contents: Contents, rejected: Vec<Rejection>) -> Self {
-        let Numbering { epoch, next } = &context.pushes;
-        let seq = next.fetch_add(1, Ordering::Relaxed);
-        Self { batch: contents.into_batch(source, *epoch, seq, context.ports.clock.now()), rejected }
+        let (epoch, seq) = context.pushes.next();
+        Self { batch: contents.into_batch(source, epoch, seq, context.ports.clock.now()), rejected }
     }
 
     fn envelope(self, tenant: &ports::TenantId) -> Bytes {

@@ -52,6 +52,12 @@ pub struct Context {
     pub rules: evaluate::RuleCache,
     /// Names for pushed data.
     pub pushes: ingest::Numbering,
+    /// Pushed series whose labels were read before.
+    pub series: ingest::KnownSeries,
+    /// Metadata that was stored before.
+    pub metadata: ingest::metadata::Stored,
+    /// What a tenant may push.
+    pub limits: ingest::limits::Limits,
     /// The agent's binaries, for hosts that install it: the blob port where nothing else is said.
     pub downloads: Arc<dyn Blobs>,
     /// When agents are told that they may forget a batch: at once where nothing else is said.
@@ -76,7 +82,10 @@ impl Context {
     pub fn new(ports: Ports, settings: Settings) -> Self {
         let (pushes, downloads) = (ingest::Numbering::new(&ports), ports.blobs.clone());
         let (blocks, rules) = (BlockCache::default(), evaluate::RuleCache::default());
-        Self { ports, settings, blocks, rules, pushes, downloads, acks: acks::Acks::default() }
+        let (series, metadata) = (ingest::KnownSeries::new(&ports), ingest::metadata::Stored::default());
+        let limits = ingest::limits::Limits::default();
+        let acks = acks::Acks::default();
+        Self { ports, settings, blocks, rules, pushes, series, metadata, limits, downloads, acks }
     }
 
     /// The same with the agent's binaries in a store of their own.

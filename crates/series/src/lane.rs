@@ -6,7 +6,7 @@ use crate::ids::{SeriesId, SourceName, TenantId};
 /// How many lanes there are.
 pub const LANES: u16 = 4_096;
 /// Pushed data (remote write, Graphite over HTTPS …) is spread over this many lane keys a key.
-const PUSH_SPREAD: u128 = 16;
+pub const PUSH_SPREAD: u8 = 16;
 
 /// A number below [`LANES`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,8 +28,19 @@ impl Lane {
     /// The lane of one pushed series. A body falls into at most 16 of them.
     #[must_use]
     pub fn of_pushed(tenant: &TenantId, key_id: &str, series: SeriesId) -> Self {
-        let part = [(series.0 % PUSH_SPREAD) as u8];
-        Self::of(&[b"push", tenant.as_str().as_bytes(), key_id.as_bytes(), &part])
+        Self::of_pushed_part(tenant, key_id, Self::part(series))
+    }
+
+    /// Which of the [`PUSH_SPREAD`] parts of a pushed body a series falls into.
+    #[must_use]
+    pub fn part(series: SeriesId) -> u8 {
+        (series.0 % u128::from(PUSH_SPREAD)) as u8
+    }
+
+    /// The lane of one part of what a key pushes.
+    #[must_use]
+    pub fn of_pushed_part(tenant: &TenantId, key_id: &str, part: u8) -> Self {
+        Self::of(&[b"push", tenant.as_str().as_bytes(), key_id.as_bytes(), &[part]])
     }
 
     fn of(parts: &[&[u8]]) -> Self {

@@ -24,6 +24,7 @@ use crate::limits::{
     LOG_TEXT_BYTES_MAX, LOGS_PER_BATCH_MAX, PAYLOAD_BYTES_MAX, PERF_ITEMS_MAX, PERF_TEXT_BYTES_MAX, REASON_BYTES_MAX,
     REASONS_MAX, SAMPLES_PER_BATCH_MAX, SERIES_PER_BATCH_MAX, STRINGS_PER_BATCH_MAX,
 };
+use crate::packed;
 use crate::rejections::Rejections;
 use crate::schema::{self, count_fields};
 
@@ -50,6 +51,8 @@ pub enum DecodeError {
     TooMany { what: &'static str, count: usize, max: usize },
     #[error("timestamp column {index}: {error}")]
     Timestamps { index: usize, error: ColumnError },
+    #[error("the packed series: {what}")]
+    Packed { what: String },
 }
 
 impl DecodeError {
@@ -65,6 +68,7 @@ impl DecodeError {
             Self::Source(_) => "batch_source",
             Self::TooMany { .. } => "batch_too_many",
             Self::Timestamps { .. } => "batch_timestamps",
+            Self::Packed { .. } => "batch_packed",
         }
     }
 }
@@ -97,12 +101,20 @@ impl Batch {
         Self::decode(&payload_bytes(payload)?)
     }
 
-    /// Reads zstd(protobuf).
+    /// Reads zstd(protobuf), or the protobuf itself.
     pub fn decode(bytes: &[u8]) -> Result<Decoded, DecodeError> {
+        Self::decode_known(bytes, &mut |_| None)
+    }
+
+    /// As [`Batch::decode`]. `known` is asked for the labels of each text of a packed batch, so that a reader
+    /// need not read again what it has read before.
+    pub fn decode_known(bytes: &[u8], known: &mut dyn FnMut(&[u8]) -> Option<Labels>) -> Result<Decoded, DecodeError> {
         if bytes.len() > BATCH_BYTES_MAX {
             return Err(DecodeError::TooLong { bytes: bytes.len() });
         }
-        Self::decode_protobuf(decompress(bytes)?.into())
+        // A packed batch that gains nothing by it is not compressed, and starts with its version.
+        let plain = if bytes.starts_with(&[0x08, packed::VERSION as u8]) { bytes.to_vec() } else { decompress(bytes)? };
+        Self::read(plain.into(), known)
     }
 
     /// The bytes before compression. These are what the fixtures pin down: zstd's own bytes may
@@ -124,25 +136,32 @@ impl Batch {
             checks: self.checks.iter().map(|check| check_message(check).encode_to_vec().into()).collect(),
             logs: self.logs.iter().map(|log| log_message(log).encode_to_vec().into()).collect(),
             counters: encode_counters(&self.counters),
+            packed: Bytes::new(),
         }
         .encode_to_vec()
     }
 
     /// Reads what [`Batch::encode_protobuf`] wrote.
     pub fn decode_protobuf(bytes: Bytes) -> Result<Decoded, DecodeError> {
+        Self::read(bytes, &mut |_| None)
+    }
+
+    fn read(bytes: Bytes, known: &mut dyn FnMut(&[u8]) -> Option<Labels>) -> Result<Decoded, DecodeError> {
         check_counts(&bytes)?;
         let message = schema::Batch::decode(bytes).map_err(protobuf_error)?;
-        if message.version != schema::VERSION {
-            return Err(DecodeError::Version { version: message.version });
-        }
         let mut rejections = Rejections::default();
+        let series = match message.version {
+            schema::VERSION => decode_series(&message, &mut rejections)?,
+            packed::VERSION => packed::decode(&message.packed, known, &mut rejections)?,
+            version => return Err(DecodeError::Version { version }),
+        };
         let batch = Self {
             source: SourceName::new(&message.source)?,
             epoch: Epoch(message.epoch),
             seq: message.seq,
             created_at: Timestamp(message.created_at_ms),
             ack_now: message.ack_now,
-            series: decode_series(&message, &mut rejections)?,
+            series,
             checks: keep_good(&message.checks, decode_check, &mut rejections),
             logs: keep_good(&message.logs, decode_log, &mut rejections),
             counters: counters_or_none(&message.counters, &mut rejections),

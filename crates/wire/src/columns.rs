@@ -235,18 +235,38 @@ fn encode_xor(out: &mut Vec<u8>, values: &[f64]) {
     out.push(XOR);
     let mut last = 0_u64;
     for value in values {
-        let bits = value.to_bits();
-        let x = bits ^ last;
-        last = bits;
-        if x == 0 {
-            out.push(0);
-            continue;
-        }
-        let below = x.trailing_zeros() / 8;
-        let count = 8 - x.leading_zeros() / 8 - below;
-        out.push((below << 4 | count) as u8);
-        out.extend_from_slice(&(x >> (below * 8)).to_le_bytes()[..count as usize]);
+        put_xor(out, &mut last, *value);
     }
+}
+
+/// Appends one value in the form of `xor`; `last` has the bits before.
+#[inline]
+pub(crate) fn put_xor(out: &mut Vec<u8>, last: &mut u64, value: f64) {
+    let bits = value.to_bits();
+    let x = bits ^ *last;
+    *last = bits;
+    if x == 0 {
+        out.push(0);
+        return;
+    }
+    let below = x.trailing_zeros() / 8;
+    let count = 8 - x.leading_zeros() / 8 - below;
+    out.push((below << 4 | count) as u8);
+    out.extend_from_slice(&(x >> (below * 8)).to_le_bytes()[..count as usize]);
+}
+
+/// Reads one value in the form of `xor`.
+#[inline]
+pub(crate) fn xor(reader: &mut Reader<'_>, last: &mut u64) -> Result<f64, ColumnError> {
+    let control = reader.byte()?;
+    let (below, bytes) = (control >> 4, control & 0x0f);
+    if below + bytes > 8 || (bytes == 0 && below != 0) {
+        return Err(ColumnError::Control { control });
+    }
+    if bytes > 0 {
+        *last ^= little_endian(reader.take(usize::from(bytes))?) << (below * 8);
+    }
+    Ok(f64::from_bits(*last))
 }
 
 /// Reads a value column of `count` values that fills `bytes` exactly.
@@ -266,15 +286,7 @@ pub fn decode_values(bytes: &[u8], count: usize) -> Result<Vec<f64>, ColumnError
         XOR => {
             let mut last = 0_u64;
             for _ in 0..count {
-                let control = reader.byte()?;
-                let (below, bytes) = (control >> 4, control & 0x0f);
-                if below + bytes > 8 || (bytes == 0 && below != 0) {
-                    return Err(ColumnError::Control { control });
-                }
-                if bytes > 0 {
-                    last ^= little_endian(reader.take(usize::from(bytes))?) << (below * 8);
-                }
-                values.push(f64::from_bits(last));
+                values.push(xor(&mut reader, &mut last)?);
             }
         }
         DECIMAL => {

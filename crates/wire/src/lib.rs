@@ -12,6 +12,7 @@ mod compression;
 mod frames;
 mod json;
 pub mod limits;
+mod packed;
 pub mod reconnect;
 mod record;
 mod rejections;
@@ -29,5 +30,6 @@ pub use frames::{
 };
 pub use json::FrameError;
 pub use limits::{FRAME_BYTES_MAX, PAYLOAD_BYTES_MAX};
+pub use packed::Packer;
 pub use record::{CONNECTION_BYTES_MAX, ENVELOPE_BYTES_MAX, EnvelopeError, StreamEnvelope, StreamKind};
 pub use rejections::Rejections;

@@ -22,6 +22,8 @@ pub const SERIES_PER_BATCH_MAX: usize = 20_000;
 pub const SAMPLES_PER_BATCH_MAX: usize = 250_000;
 /// Entries of a batch's string table.
 pub const STRINGS_PER_BATCH_MAX: usize = 100_000;
+/// Bytes of all label sets of a packed batch, written out.
+pub const PACKED_LABEL_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Check results of one batch.
 pub const CHECKS_PER_BATCH_MAX: usize = 2_000;
 /// Log records of one batch.

@@ -44,6 +44,9 @@ pub(crate) struct Batch {
     /// [`Counters`].
     #[prost(bytes = "bytes", tag = "12")]
     pub(crate) counters: Bytes,
+    /// Version 2, in the place of `strings`, `timestamps` and `series`: see `packed.rs`.
+    #[prost(bytes = "bytes", tag = "13")]
+    pub(crate) packed: Bytes,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]

@@ -8,6 +8,8 @@ use serde_json::Value;
 
 use super::*;
 
+mod remote_write;
+
 struct Bench {
     context: Context,
     agent: String,

@@ -11,7 +11,7 @@ use alerts::rules::{Group, Rule};
 use alerts::state::Observation;
 use ports::{Delivered, TenantId, Timestamp};
 use series::{Labels, METRIC_NAME, Sample, SourceName};
-use wire::{Batch, CheckResult, CheckState, StreamEnvelope};
+use wire::{CheckResult, CheckState, StreamEnvelope};
 
 use super::{Place, apply_newest, bucket, external, set_aside};
 use crate::error::Fault;
@@ -29,7 +29,7 @@ struct Seen {
 
 pub(super) async fn take(context: &Context, records: &[Delivered]) -> Result<(), Fault> {
     let mut outcome = Ok(());
-    for (tenant, seen) in read(records) {
+    for (tenant, seen) in read(context, records) {
         let judged = tenant_seen(context, &tenant, &seen).await;
         outcome = outcome.and(set_aside(context, &tenant, "rules", judged).await);
         // After the alerts: what the page shows must not hold up what wakes people.
@@ -74,12 +74,12 @@ async fn tenant_seen(context: &Context, tenant: &TenantId, seen: &Seen) -> Resul
     outcome
 }
 
-fn read(records: &[Delivered]) -> BTreeMap<TenantId, Seen> {
+fn read(context: &Context, records: &[Delivered]) -> BTreeMap<TenantId, Seen> {
     let mut tenants: BTreeMap<TenantId, Seen> = BTreeMap::new();
     for record in records {
         let Ok(envelope) = StreamEnvelope::decode(record.data.clone()) else { continue };
         let Some((_, _, bytes)) = envelope.batch() else { continue };
-        let Ok(decoded) = Batch::decode(bytes) else { continue };
+        let Ok(decoded) = context.series.decode(&envelope.tenant, bytes) else { continue };
         let seen = tenants.entry(envelope.tenant).or_default();
         let source = &envelope.source;
         let columns = decoded.batch.series.into_iter();

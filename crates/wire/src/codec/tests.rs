@@ -57,7 +57,7 @@ fn fields_of_later_versions_are_skipped() {
     let mut bytes = full_batch().encode_protobuf();
     let known = bytes.len();
     prost::encoding::string::encode(900, &"news".to_owned(), &mut bytes);
-    prost::encoding::uint64::encode(13, &7, &mut bytes);
+    prost::encoding::uint64::encode(901, &7, &mut bytes);
     assert!(bytes.len() > known);
     assert_eq!(Batch::decode_protobuf(bytes.into()).unwrap().batch, full_batch());
 }
@@ -119,7 +119,7 @@ fn what_is_no_batch_is_refused_by_name() {
     check_error(Batch::decode(b"not zstd at all"), "batch_not_zstd");
     check_error(Batch::decode(&compress(&[0xff; 20])), "batch_not_protobuf");
     check_error(Batch::decode(&compress(b"")), "batch_version");
-    check_error(decode_message(&schema::Batch { version: 2, ..message() }), "batch_version");
+    check_error(decode_message(&schema::Batch { version: 3, ..message() }), "batch_version");
     check_error(decode_message(&schema::Batch { source: String::new(), ..message() }), "batch_source");
     let timestamps = vec![Bytes::from_static(&[2, 0])];
     check_error(decode_message(&schema::Batch { timestamps, ..message() }), "batch_timestamps");

@@ -1,0 +1,194 @@
+//! A pushed body's series and samples become records of the stream, by lane: at most 16 a body, more only
+//! where a record would grow too large.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use ports::{StreamRecord, Timestamp};
+use series::protobuf::put_labels;
+use series::{Labels, Lane, PUSH_SPREAD, Sample, SourceName};
+use wire::{Contents, Packer, Rejections, StreamEnvelope, StreamKind};
+
+use super::known::{Entries, Entry, KnownSeries, minute};
+use super::limits::SAMPLES;
+use super::{AHEAD_MS_MAX, Pushed, PushedBatch, put, remember_source};
+use crate::Context;
+use crate::error::Fault;
+use crate::keys::Caller;
+
+/// Samples of one series that are added at once: they fit into an empty batch.
+const RUN_MAX: usize = 10_000;
+
+/// Takes what a body brings. Made, filled and packed without waiting for anything.
+pub(super) struct Body<'e, 'b> {
+    known: &'e KnownSeries,
+    entries: &'e Entries,
+    batches: Batches,
+    /// Series that are not known yet, and their samples.
+    new: Vec<(Cow<'b, [u8]>, Range<usize>)>,
+    new_samples: Vec<Sample>,
+    text: Vec<u8>,
+}
+
+/// What a body brought, sorted into batches.
+pub(super) struct Batches {
+    oldest: Timestamp,
+    newest: Timestamp,
+    minute: i64,
+    samples_left: usize,
+    samples_max: usize,
+    open: [Open; PUSH_SPREAD as usize],
+    full: Vec<(u8, Packer)>,
+    accepted: u64,
+    rejected: Rejections,
+}
+
+#[derive(Default)]
+struct Open {
+    stamp: u64,
+    packer: Packer,
+}
+
+/// Reads a body by `read` and sorts what it brings into batches.
+pub(super) fn gather<'b>(context: &Context, caller: &Caller, read: impl FnOnce(&mut Body<'_, 'b>)) -> Batches {
+    let (now, limits, known) = (context.ports.clock.now(), &context.limits, &context.series);
+    let tenant = known.of(&caller.tenant);
+    let entries = tenant.read();
+    let batches = Batches {
+        oldest: now.plus_ms(-context.settings.raw_retention_ms),
+        newest: now.plus_ms(AHEAD_MS_MAX),
+        minute: minute(now),
+        samples_left: limits.samples_per_body_max,
+        samples_max: limits.samples_per_body_max,
+        open: std::array::from_fn(|_| Open { stamp: known.stamp(), packer: Packer::default() }),
+        full: Vec::new(),
+        accepted: 0,
+        rejected: Rejections::default(),
+    };
+    let (new, new_samples, text) = (Vec::new(), Vec::new(), Vec::new());
+    let mut body = Body { known, entries: &entries, batches, new, new_samples, text };
+    read(&mut body);
+    let Body { mut batches, new, new_samples, .. } = body;
+    drop(entries);
+    if new.is_empty() {
+        return batches;
+    }
+    let mut entries = tenant.write();
+    for (text, samples) in new {
+        let samples = &new_samples[samples];
+        match entries.add(known.hash(&text), &text, batches.minute, limits) {
+            Ok(entry) => batches.add(known, entry, samples),
+            Err(refusal) => {
+                batches.rejected.add(refusal.reason(), samples.len() as u64, || refusal.text(&text));
+            }
+        }
+    }
+    batches
+}
+
+impl<'b> Body<'_, 'b> {
+    /// A series by the text of its labels.
+    #[inline]
+    pub(super) fn series(&mut self, text: Cow<'b, [u8]>, samples: &[Sample]) {
+        match self.entries.get(self.known.hash(&text), &text) {
+            Some(entry) => self.batches.add(self.known, entry, samples),
+            None => {
+                let from = self.new_samples.len();
+                self.new_samples.extend_from_slice(samples);
+                self.new.push((text, from..self.new_samples.len()));
+            }
+        }
+    }
+
+    /// A sample by its labels.
+    pub(super) fn sample(&mut self, labels: &Labels, sample: Sample) {
+        let mut text = std::mem::take(&mut self.text);
+        text.clear();
+        put_labels(&mut text, labels);
+        match self.entries.get(self.known.hash(&text), &text) {
+            Some(entry) => self.batches.add(self.known, entry, &[sample]),
+            None => self.series(Cow::Owned(text.clone()), &[sample]),
+        }
+        self.text = text;
+    }
+
+    pub(super) fn refuse(&mut self, reason: &str, count: u64, first: impl FnOnce() -> String) {
+        self.batches.rejected.add(reason, count, first);
+    }
+}
+
+impl Batches {
+    #[inline]
+    fn add(&mut self, known: &KnownSeries, entry: &Entry, samples: &[Sample]) {
+        for run in samples.chunks(RUN_MAX) {
+            let mut open = &mut self.open[usize::from(entry.part)];
+            if !open.packer.has_room(run.len(), entry.plain().len()) {
+                let full = std::mem::replace(open, Open { stamp: known.stamp(), packer: Packer::default() });
+                self.full.push((entry.part, full.packer));
+                open = &mut self.open[usize::from(entry.part)];
+            }
+            for sample in run {
+                if sample.at < self.oldest || sample.at > self.newest || self.samples_left == 0 {
+                    refuse(&mut self.rejected, entry.labels(), sample.at, self.oldest, self.newest, self.samples_max);
+                    continue;
+                }
+                let column = entry.column(open.stamp, self.minute, |text| open.packer.series(text));
+                open.packer.sample(column, *sample);
+                self.samples_left -= 1;
+                self.accepted += 1;
+            }
+        }
+    }
+
+    /// Puts everything on the stream. The refusals go with the first record alone.
+    pub(super) async fn put(self, context: &Context, caller: &Caller) -> Result<Pushed, Fault> {
+        let source = SourceName::new(&caller.name).map_err(|e| Fault::Internal(format!("the key's name: {e}")))?;
+        remember_source(&context.ports, caller, &source).await?;
+        let Self { open, full, accepted, rejected, .. } = self;
+        let rejected = rejected.into_vec();
+        let (tenant, now, mut refusals) = (&caller.tenant, context.ports.clock.now(), rejected.clone());
+        let open = open.into_iter().enumerate().map(|(part, open)| (part as u8, open.packer));
+        let packers = full.into_iter().chain(open.filter(|(_, packer)| !packer.is_empty()));
+        let mut records: Vec<StreamRecord> = packers
+            .map(|(part, packer)| {
+                let (epoch, seq) = context.pushes.next();
+                let batch = packer.encode(&source, epoch, seq, now);
+                let envelope = StreamEnvelope {
+                    tenant: tenant.clone(),
+                    source: source.clone(),
+                    received_at: now,
+                    kind: StreamKind::Pushed { epoch, seq, batch },
+                    rejected: std::mem::take(&mut refusals),
+                    connection: None,
+                };
+                StreamRecord { lane: Lane::of_pushed_part(tenant, &caller.key_id, part), data: envelope.encode() }
+            })
+            .collect();
+        if records.is_empty() {
+            // The refusals still have to be counted, and counted durably.
+            let pushed = PushedBatch::new(context, source.clone(), Contents::default(), refusals);
+            records.push(StreamRecord { lane: Lane::of_source(tenant, &source), data: pushed.envelope(tenant) });
+        }
+        put(&context.ports, records).await?;
+        Ok(Pushed { accepted, rejected })
+    }
+}
+
+#[cold]
+fn refuse(
+    rejected: &mut Rejections,
+    labels: &Labels,
+    at: Timestamp,
+    oldest: Timestamp,
+    newest: Timestamp,
+    samples_max: usize,
+) {
+    let reason = if at > newest {
+        "too_far_ahead"
+    } else if at < oldest {
+        "too_old"
+    } else {
+        return rejected.add(SAMPLES, 1, || format!("{labels} at {at} ms: {SAMPLES} is {samples_max}"));
+    };
+    rejected.add(reason, 1, || format!("{labels} at {at} ms"));
+}
