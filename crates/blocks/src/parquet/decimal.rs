@@ -34,18 +34,23 @@ impl Split {
         let scale = best_scale(values.clone());
         self.scale = scale.unwrap_or(0);
         for value in values {
-            let number = scale.and_then(|scale| decimal(value, scale));
-            self.is_decimal.push(number.is_some());
-            match number {
-                Some(number) => self.decimals.push(number),
-                None => self.doubles.push(value),
-            }
+            self.push(value, scale);
+        }
+    }
+
+    /// Appends one value, decimal if it is so at `scale`.
+    pub(super) fn push(&mut self, value: f64, scale: Option<u8>) {
+        let number = scale.and_then(|scale| decimal(value, scale));
+        self.is_decimal.push(number.is_some());
+        match number {
+            Some(number) => self.decimals.push(number),
+            None => self.doubles.push(value),
         }
     }
 }
 
 /// The scale at which the values take the fewest bytes, about; `None` where doubles do.
-fn best_scale(values: impl ExactSizeIterator<Item = f64>) -> Option<u8> {
+pub(super) fn best_scale(values: impl ExactSizeIterator<Item = f64>) -> Option<u8> {
     let count = values.len();
     let mut by_scale = [0_usize; DECIMAL_SCALE_MAX as usize + 1];
     let (mut guess, mut looked_at, mut without) = (0, 0, 0);

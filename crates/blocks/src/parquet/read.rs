@@ -124,7 +124,7 @@ fn read_timestamps(entry: &Entry, fetched: &Fetched, unpacker: &mut Unpacker) ->
 }
 
 /// Which rows of a page have a value.
-struct Places {
+pub(super) struct Places {
     runs: Vec<(bool, usize)>,
     count: usize,
     run: usize,
@@ -134,6 +134,11 @@ struct Places {
 }
 
 impl Places {
+    /// How many.
+    pub(super) fn present(&self) -> usize {
+        self.count
+    }
+
     fn rows(&self) -> Vec<bool> {
         self.runs.iter().flat_map(|(present, rows)| std::iter::repeat_n(*present, *rows)).collect()
     }
@@ -156,7 +161,7 @@ impl Iterator for Places {
     }
 }
 
-fn places(plain: &[u8], rows: usize) -> Result<(Places, &[u8]), ParquetError> {
+pub(super) fn places(plain: &[u8], rows: usize) -> Result<(Places, &[u8]), ParquetError> {
     let (mut runs, mut count) = (Vec::new(), 0);
     let packed = levels(plain, rows, |present, rows| {
         count += if present { rows } else { 0 };

@@ -88,7 +88,10 @@ impl SamplesWriter {
             split.fill(column.samples.iter().map(|sample| sample.value));
             splits.push(split);
         }
-        self.scales(columns, &splits);
+        put_scales(
+            &mut self.file,
+            columns.iter().zip(&splits).map(|(column, split)| (split.scale, column.samples.len())),
+        );
         let mut entries: Vec<Entry> = columns.iter().zip(&splits).map(|(column, split)| entry(column, split)).collect();
         let chunks = vec![
             self.timestamps(columns, &mut entries),
@@ -106,20 +109,6 @@ impl SamplesWriter {
     #[must_use]
     pub fn finish(self) -> Bytes {
         self.file.finish(&self.index.finish(), NOTES, SORTED_BY).into()
-    }
-
-    fn scales(&mut self, columns: &[&SeriesColumn], splits: &[Split]) {
-        let mut known: Vec<u8> = Vec::new();
-        let mut runs = Vec::with_capacity(columns.len());
-        for (column, split) in columns.iter().zip(splits) {
-            let at = known.iter().position(|scale| *scale == split.scale).unwrap_or_else(|| {
-                known.push(split.scale);
-                known.len() - 1
-            });
-            runs.push((at as u32, column.samples.len()));
-        }
-        let dictionary: Vec<u8> = known.iter().flat_map(|scale| i32::from(*scale).to_le_bytes()).collect();
-        self.file.dictionary_chunk(&dictionary, known.len(), &runs, None);
     }
 
     fn timestamps(&mut self, columns: &[&SeriesColumn], entries: &mut [Entry]) -> Place {
@@ -213,6 +202,21 @@ pub(super) fn put_label_chunks<'a>(file: &mut FileWriter, series: impl Iterator<
     metrics.write(file, true);
     labels.write(file, false);
     file.dictionary_chunk(&hashes, hash_runs.len(), &hash_runs, None);
+}
+
+/// `scale` of some series with their numbers of rows.
+pub(super) fn put_scales(file: &mut FileWriter, series: impl Iterator<Item = (u8, usize)>) {
+    let mut known: Vec<u8> = Vec::new();
+    let mut runs = Vec::new();
+    for (scale, rows) in series {
+        let at = known.iter().position(|known| *known == scale).unwrap_or_else(|| {
+            known.push(scale);
+            known.len() - 1
+        });
+        runs.push((at as u32, rows));
+    }
+    let dictionary: Vec<u8> = known.iter().flat_map(|scale| i32::from(*scale).to_le_bytes()).collect();
+    file.dictionary_chunk(&dictionary, known.len(), &runs, None);
 }
 
 /// A dictionary of texts while it grows.

@@ -7,6 +7,7 @@ use wire::SeriesColumn;
 
 use super::*;
 use crate::join::{Block, join};
+use crate::rollup::rollup;
 
 const ALL: (Timestamp, Timestamp) = (Timestamp(i64::MIN), Timestamp(i64::MAX));
 
@@ -169,6 +170,46 @@ fn the_footer_says_how_much_it_needs() {
     assert_eq!(Footer::of(b"PAR1PAR1"), Err(ParquetError::NotOurs));
 }
 
+#[test]
+fn rollups_come_back_bit_by_bit() {
+    let counter: Vec<(i64, f64)> = (1..3_000).map(|at| (at * 10_000, at as f64 * 0.25)).collect();
+    let mut gauge: Vec<(i64, f64)> = (1..3_000).map(|at| (at * 10_000, ((at * 7_919) % 997) as f64 / 10.0)).collect();
+    gauge[2_998].1 = stale_marker();
+    gauge[300].1 = f64::NAN;
+    let mut columns = vec![column(&[("__name__", "ended")], &[(5, stale_marker())])];
+    for n in 0..60 {
+        columns.push(column(&[("__name__", "c"), ("n", &n.to_string())], &counter));
+        columns.push(column(&[("__name__", "g"), ("n", &n.to_string())], &gauge));
+    }
+    let block = join(columns);
+    for width in series::rollup_width::ALL {
+        let rollups = rollup(&block, width);
+        let object = encode_rollups(&rollups, width).unwrap();
+        let mut reversed = rollups.clone();
+        reversed.reverse();
+        assert_eq!(encode_rollups(&reversed, width).unwrap(), object);
+        let footer = Footer::of(&object).unwrap();
+        assert_eq!(footer.kind(), Kind::Rollups { width_ms: width });
+        let fetched = Fetched::whole(object.clone());
+        let wanted: Vec<usize> = rollups.iter().filter_map(|one| footer.position(&one.labels)).collect();
+        assert_eq!(footer.rollups(&wanted, ALL.0, ALL.1, &fetched).unwrap(), rollups);
+        // A part of one, by ranges.
+        let (from, to) = (Timestamp(width), Timestamp(3 * width));
+        let one = footer.position(&rollups[70].labels).unwrap();
+        let ranges = footer.ranges(&[one], from, to);
+        assert_eq!(ranges.len(), 1);
+        let mut fetched = Fetched::default();
+        let ByteRange { offset, length } = ranges[0];
+        fetched.push(offset, object.slice(offset as usize..(offset + length) as usize));
+        let found = footer.rollups(&[one], from, to, &fetched).unwrap();
+        assert_eq!(found[0].rollups[..], rollups[70].rollups[..3]);
+        // The rows as another reader finds them.
+        let rows = SerializedFileReader::new(object).unwrap().get_row_iter(None).unwrap().count();
+        assert_eq!(rows, rollups.iter().map(|one| one.rollups.len()).sum::<usize>());
+        assert!(footer.samples(&[0], ALL.0, ALL.1, &Fetched::default()).is_err());
+    }
+}
+
 fn any_block() -> impl Strategy<Value = Block> {
     let value = prop_oneof![
         6 => (0..100_000_i32).prop_map(|n| f64::from(n) / 100.0),
@@ -217,6 +258,32 @@ proptest! {
             let all: Vec<usize> = (0..footer.len()).collect();
             let _ = footer.samples(&all, ALL.0, ALL.1, &Fetched::whole(object.into()));
             let _ = footer.ranges(&all, ALL.0, ALL.1);
+        }
+    }
+
+    #[test]
+    fn rollups_of_anything_come_back_and_damage_never_panics(
+        block in any_block(),
+        damage in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+    ) {
+        let rollups = rollup(&block, 10_000);
+        let object = encode_rollups(&rollups, 10_000).unwrap();
+        let footer = Footer::of(&object).unwrap();
+        let all: Vec<usize> = rollups.iter().filter_map(|one| footer.position(&one.labels)).collect();
+        prop_assert_eq!(footer.rollups(&all, ALL.0, ALL.1, &Fetched::whole(object.clone())).unwrap(), rollups);
+        let mut index = footer.index.encode();
+        let mut damaged = object.to_vec();
+        for (at, byte) in &damage {
+            let at_object = at.index(damaged.len() - 200);
+            damaged[at_object] ^= byte;
+            let at = at.index(index.len());
+            index[at] ^= byte;
+        }
+        let damaged = Fetched::whole(damaged.into());
+        let _ = footer.rollups(&all, ALL.0, ALL.1, &damaged);
+        if let Ok(index) = super::index::Index::decode(&index, object.len() as u64) {
+            let footer = Footer { index, kind: Kind::Rollups { width_ms: 10_000 } };
+            let _ = footer.rollups(&all, ALL.0, ALL.1, &Fetched::whole(object));
         }
     }
 
