@@ -8,7 +8,7 @@ use series::{Labels, Sample, Timestamp};
 use crate::error::EvalError;
 use crate::grid::Grid;
 use crate::options::{ANNOTATIONS_MAX, Options};
-use crate::parse::{Expr, without_parens};
+use crate::parse::{Expr, QueryTimes, without_parens};
 use crate::row::{Row, absent_points, merge, settle_names, without_name};
 use crate::scan::{place_of, place_of_argument};
 use crate::selection::{Selection, too_many_samples};
@@ -25,10 +25,11 @@ pub fn instant(
     options: &Options,
 ) -> Result<Evaluated<Value>, EvalError> {
     let grid = Grid::instant(at.ms());
-    let evaluator = Evaluator::new(expr, grid, storage, options);
-    let tree = without_parens(expr.tree());
+    let evaluator = Evaluator::new(expr, (at.ms(), at.ms()), 0, storage, options);
+    let tree = expr.resolved(evaluator.times)?;
+    let tree = without_parens(&tree);
     let value = if matches!(tree, Tree::MatrixSelector(_) | Tree::Subquery(_)) {
-        Value::Matrix(range_vector::load(&evaluator, tree, grid)?.into_matrix(&evaluator, grid)?)
+        Value::Matrix(range_vector::load(&evaluator, tree, None, grid)?.into_matrix(&evaluator, grid)?)
     } else {
         match evaluator.eval(tree, grid)? {
             Out::Text(text) => Value::String(text),
@@ -55,8 +56,10 @@ pub fn range(
     options: &Options,
 ) -> Result<Evaluated<Matrix>, EvalError> {
     let grid = Grid::range(start.ms(), end.ms(), step_ms, &options.limits)?;
-    let evaluator = Evaluator { sorted: false, ..Evaluator::new(expr, grid, storage, options) };
-    let tree = without_parens(expr.tree());
+    let evaluator =
+        Evaluator { sorted: false, ..Evaluator::new(expr, (start.ms(), end.ms()), step_ms, storage, options) };
+    let tree = expr.resolved(evaluator.times)?;
+    let tree = without_parens(&tree);
     if matches!(tree, Tree::MatrixSelector(_) | Tree::Subquery(_)) {
         return Err(EvalError::NotARange { found: "range vector" });
     }
@@ -83,6 +86,8 @@ pub(crate) struct Evaluator<'a> {
     pub(crate) options: &'a Options,
     /// Start and end of the whole query, for `@ start()` and `@ end()`.
     pub(crate) whole: (i64, i64),
+    /// Step and range of the whole query, for computed durations, `step()` and `range()`.
+    pub(crate) times: QueryTimes,
     /// Whether an order of series is worth anything: only at one instant.
     pub(crate) sorted: bool,
     storage: &'a dyn Storage,
@@ -97,10 +102,11 @@ pub(crate) struct Evaluator<'a> {
 }
 
 impl<'a> Evaluator<'a> {
-    fn new(expr: &'a Expr, grid: Grid, storage: &'a dyn Storage, options: &'a Options) -> Self {
+    fn new(expr: &'a Expr, whole: (i64, i64), step_ms: i64, storage: &'a dyn Storage, options: &'a Options) -> Self {
         Self {
             options,
-            whole: (grid.start, grid.at(grid.count.saturating_sub(1))),
+            whole,
+            times: QueryTimes::new(whole, step_ms),
             sorted: true,
             storage,
             text: expr.text(),

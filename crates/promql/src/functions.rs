@@ -7,12 +7,14 @@ use series::Labels;
 use crate::error::EvalError;
 use crate::eval::{Evaluator, Out};
 use crate::grid::{Grid, seconds};
-use crate::range_vector::{self, Window};
+use crate::parse::Extension;
+use crate::range_vector::{self, Reads, Window};
 use crate::row::{Row, merge};
 
 mod absence;
 mod dates;
 mod histogram;
+mod info;
 mod labels;
 mod math;
 mod ordering;
@@ -23,58 +25,97 @@ mod trend;
 /// A function of the samples in a window.
 pub(crate) type RangeFunction = fn(&Window) -> Option<f64>;
 
+/// A function of windows, and what of them it reads.
+pub(crate) struct Over {
+    reads: Reads,
+    function: RangeFunction,
+}
+
+/// The function of windows of this name.
+fn over(name: &str, extension: Option<Extension>) -> Option<Over> {
+    rate::function(name, extension).or_else(|| over_time::function(name)).or_else(|| trend::function(name))
+}
+
 /// A function of one value and the call's scalars; `None` takes the point away.
 pub(crate) type PointFunction = fn(f64, &[f64]) -> Option<f64>;
 
 pub(crate) fn eval(evaluator: &Evaluator, call: &Call, grid: Grid) -> Result<Out, EvalError> {
-    let name = call.func.name;
+    match call.func.name {
+        "time" | "start" | "end" | "step" | "range" | "pi" | "min_of" | "max_of" | "scalar" => {
+            number(evaluator, call, grid).map(Out::Scalar)
+        }
+        _ => rows(evaluator, call, grid).map(Out::Rows),
+    }
+}
+
+/// The calls that give one number a step.
+fn number(evaluator: &Evaluator, call: &Call, grid: Grid) -> Result<Vec<f64>, EvalError> {
     let args: Vec<&Tree> = call.args.args.iter().map(AsRef::as_ref).collect();
-    let range_function = rate::function(name).or_else(|| over_time::function(name)).or_else(|| trend::function(name));
-    if let Some(function) = range_function {
-        return over_range(evaluator, call, function, grid).map(Out::Rows);
-    }
-    if let Some(function) = math::function(name) {
-        return each_point(evaluator, &args, function, grid).map(Out::Rows);
-    }
-    if let Some(function) = dates::function(name) {
-        return dates::eval(evaluator, args.first().copied(), function, grid).map(Out::Rows);
-    }
-    match (name, args.as_slice()) {
+    let same = |value: f64| scalars(evaluator, grid, std::iter::repeat_n(value, grid.count));
+    match (call.func.name, args.as_slice()) {
         ("time", _) => scalars(evaluator, grid, grid.times().map(seconds)),
-        ("start", _) => scalars(evaluator, grid, std::iter::repeat_n(seconds(evaluator.whole.0), grid.count)),
-        ("end", _) => scalars(evaluator, grid, std::iter::repeat_n(seconds(evaluator.whole.1), grid.count)),
+        ("start", _) => same(seconds(evaluator.whole.0)),
+        ("end", _) => same(seconds(evaluator.whole.1)),
+        ("step", _) => same(evaluator.times.step),
+        ("range", _) => same(evaluator.times.range),
+        ("pi", _) => same(std::f64::consts::PI),
         ("min_of", [a, b]) => both(evaluator, a, b, math::lower, grid),
         ("max_of", [a, b]) => both(evaluator, a, b, math::upper, grid),
-        ("pi", _) => scalars(evaluator, grid, std::iter::repeat_n(std::f64::consts::PI, grid.count)),
         ("scalar", [arg]) => scalar(evaluator, arg, grid),
-        ("vector", [arg]) => Ok(Out::Rows(vec![Row::new(Labels::empty(), evaluator.scalar(arg, grid)?)])),
-        ("timestamp", [arg]) => dates::timestamp(evaluator, arg, grid).map(Out::Rows),
-        ("absent", [arg]) => absence::absent(evaluator, arg, grid).map(Out::Rows),
-        ("absent_over_time", [arg]) => absence::absent_over_time(evaluator, arg, grid).map(Out::Rows),
-        ("label_replace", [arg, rest @ ..]) => labels::replace(evaluator, arg, rest, grid).map(Out::Rows),
-        ("label_join", [arg, rest @ ..]) => labels::join(evaluator, arg, rest, grid).map(Out::Rows),
-        ("histogram_quantile", [q, arg]) => histogram::quantile(evaluator, q, arg, grid).map(Out::Rows),
-        ("histogram_fraction", [from, to, arg]) => histogram::fraction(evaluator, from, to, arg, grid).map(Out::Rows),
+        (name, _) => Err(evaluator.not_built(format!("the function {name}()"), name)),
+    }
+}
+
+/// The calls that give a vector. Evaluation recurses through here: an arm does nothing but call.
+fn rows(evaluator: &Evaluator, call: &Call, grid: Grid) -> Result<Vec<Row>, EvalError> {
+    let name = call.func.name;
+    let args: Vec<&Tree> = call.args.args.iter().map(AsRef::as_ref).collect();
+    if over(name, None).is_some() {
+        return over_range(evaluator, call, grid);
+    }
+    if let Some(function) = math::function(name) {
+        return each_point(evaluator, &args, function, grid);
+    }
+    if let Some(function) = dates::function(name) {
+        return dates::eval(evaluator, args.first().copied(), function, grid);
+    }
+    match (name, args.as_slice()) {
+        ("vector", [arg]) => vector(evaluator, arg, grid),
+        ("timestamp", [arg]) => dates::timestamp(evaluator, arg, grid),
+        ("absent", [arg]) => absence::absent(evaluator, arg, grid),
+        ("absent_over_time", [arg]) => absence::absent_over_time(evaluator, arg, grid),
+        ("label_replace", [arg, rest @ ..]) => labels::replace(evaluator, arg, rest, grid),
+        ("label_join", [arg, rest @ ..]) => labels::join(evaluator, arg, rest, grid),
+        ("histogram_quantile", [q, arg]) => histogram::quantile(evaluator, q, arg, grid),
+        ("histogram_quantiles", [arg, label, q @ ..]) => histogram::quantiles(evaluator, arg, label, q, grid),
+        ("histogram_fraction", [from, to, arg]) => histogram::fraction(evaluator, from, to, arg, grid),
+        ("histogram_avg" | "histogram_count" | "histogram_sum", [arg]) => histogram::native(evaluator, arg, grid),
+        ("histogram_stddev" | "histogram_stdvar", [arg]) => histogram::native(evaluator, arg, grid),
+        ("info", [arg, labels @ ..]) => info::info(evaluator, call, arg, labels.first().copied(), grid),
         ("sort" | "sort_desc" | "sort_by_label" | "sort_by_label_desc", [arg, rest @ ..]) => {
-            ordering::sort(evaluator, name, arg, rest, grid).map(Out::Rows)
+            ordering::sort(evaluator, name, arg, rest, grid)
         }
         _ => Err(evaluator.not_built(format!("the function {name}()"), name)),
     }
 }
 
-fn scalars(evaluator: &Evaluator, grid: Grid, values: impl Iterator<Item = f64>) -> Result<Out, EvalError> {
+fn vector(evaluator: &Evaluator, arg: &Tree, grid: Grid) -> Result<Vec<Row>, EvalError> {
+    Ok(vec![Row::new(Labels::empty(), evaluator.scalar(arg, grid)?)])
+}
+
+fn scalars(evaluator: &Evaluator, grid: Grid, values: impl Iterator<Item = f64>) -> Result<Vec<f64>, EvalError> {
     evaluator.charge(1, grid.count)?;
-    Ok(Out::Scalar(values.collect()))
+    Ok(values.collect())
 }
 
 /// A number of two numbers.
-fn both(evaluator: &Evaluator, a: &Tree, b: &Tree, of: fn(f64, f64) -> f64, grid: Grid) -> Result<Out, EvalError> {
+fn both(evaluator: &Evaluator, a: &Tree, b: &Tree, of: fn(f64, f64) -> f64, grid: Grid) -> Result<Vec<f64>, EvalError> {
     let both = evaluator.scalar(a, grid)?.into_iter().zip(evaluator.scalar(b, grid)?);
-    Ok(Out::Scalar(both.map(|(a, b)| of(a, b)).collect()))
+    Ok(both.map(|(a, b)| of(a, b)).collect())
 }
 
 /// The value of the only series, NaN where there is none or several.
-fn scalar(evaluator: &Evaluator, arg: &Tree, grid: Grid) -> Result<Out, EvalError> {
+fn scalar(evaluator: &Evaluator, arg: &Tree, grid: Grid) -> Result<Vec<f64>, EvalError> {
     let rows = evaluator.rows(arg, grid)?;
     let value = |step: usize| {
         let mut present = rows.iter().filter_map(|row| row.at(step));
@@ -87,7 +128,7 @@ fn scalar(evaluator: &Evaluator, arg: &Tree, grid: Grid) -> Result<Out, EvalErro
 }
 
 /// A function of one range vector; its other arguments are scalars.
-fn over_range(evaluator: &Evaluator, call: &Call, function: RangeFunction, grid: Grid) -> Result<Vec<Row>, EvalError> {
+fn over_range(evaluator: &Evaluator, call: &Call, grid: Grid) -> Result<Vec<Row>, EvalError> {
     let name = call.func.name;
     let (ranges, others): (Vec<&Tree>, Vec<&Tree>) =
         call.args.args.iter().map(AsRef::as_ref).partition(|arg: &&Tree| arg.value_type() == ValueType::Matrix);
@@ -105,14 +146,17 @@ fn over_range(evaluator: &Evaluator, call: &Call, function: RangeFunction, grid:
         let what = format!("invalid smoothing or trend factor, expected 0 < factor < 1, got {factor}");
         return Err(EvalError::Argument { what });
     }
-    let vector = range_vector::load(evaluator, range, grid)?;
+    let vector = range_vector::load(evaluator, range, Some(name), grid)?;
+    let Some(Over { reads, function }) = over(name, vector.extension) else {
+        return Err(evaluator.not_built(format!("the function {name}()"), name));
+    };
     let mut rows = Vec::with_capacity(vector.series.len());
     for series in &vector.series {
         let mut points = evaluator.blank(grid)?;
         if matches!(name, "rate" | "increase") {
             rate::doubt_counter(evaluator, name, &series.labels);
         }
-        vector.windows(evaluator, series, grid, &scalars, |step, window| {
+        vector.windows(evaluator, series, grid, reads, &scalars, |step, window| {
             if let Some(value) = function(&window) {
                 points[step] = value;
             }

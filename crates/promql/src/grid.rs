@@ -60,8 +60,8 @@ impl Grid {
     }
 }
 
-/// What `offset` and `@` make of an evaluation time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What `offset` and `@` make of an evaluation time; by default nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Moved {
     fixed: Option<i64>,
     offset: i64,

@@ -13,6 +13,7 @@ mod binary;
 mod direct;
 mod error;
 mod eval;
+mod extended;
 #[cfg(test)]
 mod fixture;
 mod format;

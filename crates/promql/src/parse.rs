@@ -1,15 +1,23 @@
 //! Text to expression. The grammar is the `promql-parser` crate's; this file bounds what it is
 //! given, never lets it panic, and finds the place of an error with a caret.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
 use promql_parser::parser::{self as grammar, Expr as Tree};
 
+use crate::error::EvalError;
 use crate::matcher::Matcher;
 use crate::scan::{Kind, Token, place, scan};
 
+mod checks;
+mod duration;
 mod locate;
+mod rewrite;
+
+pub(crate) use duration::QueryTimes;
+pub(crate) use rewrite::{Extension, extension, is_matcher};
 
 /// Bytes of one expression.
 pub const EXPR_BYTES_MAX: usize = 65_536;
@@ -27,7 +35,10 @@ const DURATION_SECONDS_MAX: f64 = 1e10;
 #[derive(Clone)]
 pub struct Expr {
     text: Arc<str>,
+    /// As the grammar's crate read it.
     tree: Arc<Tree>,
+    /// What it could not read, by number.
+    places: Arc<[rewrite::Place]>,
 }
 
 impl Expr {
@@ -40,11 +51,21 @@ impl Expr {
     /// The same expression in the form in which people write long ones: a part a line.
     #[must_use]
     pub fn prettified(&self) -> String {
-        self.tree.prettify()
+        if self.places.is_empty() { self.tree.prettify() } else { self.text.to_string() }
     }
 
+    /// As it was read: computed durations, `anchored` and `smoothed` are not in it.
     pub(crate) fn tree(&self) -> &Tree {
         &self.tree
+    }
+
+    /// As it is to be evaluated.
+    pub(crate) fn resolved(&self, times: QueryTimes) -> Result<Cow<'_, Tree>, EvalError> {
+        if self.places.is_empty() {
+            return Ok(Cow::Borrowed(&*self.tree));
+        }
+        let resolved = rewrite::resolve(&self.tree, &self.places, times);
+        resolved.map(Cow::Owned).map_err(|(_, what)| EvalError::Argument { what })
     }
 }
 
@@ -107,15 +128,39 @@ pub fn parse(text: &str) -> Result<Expr, ParseError> {
     }
     let tokens = scan(text);
     check_marks(text, &tokens)?;
-    check_durations(text, &tokens)?;
-    check_escapes(text, &tokens)?;
-    let tree = read(text).map_err(|message| locate::error(text, &tokens, &message))?;
+    let Some(rewritten) = rewrite::rewrite(text, &tokens)? else {
+        let tree = tree_of(text, &tokens)?;
+        checks::tree(text, &tokens, &tree)?;
+        return Ok(Expr { text: text.into(), tree: Arc::new(tree), places: Arc::default() });
+    };
+    let new_tokens = scan(&rewritten.text);
+    let tree = tree_of(&rewritten.text, &new_tokens).map_err(|error| {
+        let byte = byte_of(&rewritten.text, error.line, error.column);
+        ParseError::at(text, rewritten.original(byte), error.message)
+    })?;
+    checks::tree(text, &tokens, &tree)?;
+    rewrite::check(&tree, &rewritten.places).map_err(|(byte, message)| ParseError::at(text, byte, message))?;
+    Ok(Expr { text: text.into(), tree: Arc::new(tree), places: rewritten.places.into() })
+}
+
+/// The tree of a text that the grammar's crate can read.
+fn tree_of(text: &str, tokens: &[Token]) -> Result<Tree, ParseError> {
+    check_durations(text, tokens)?;
+    check_escapes(text, tokens)?;
+    let tree = read(text).map_err(|message| locate::error(text, tokens, &message))?;
     let depth = depth(&tree);
     if depth > EXPR_DEPTH_MAX {
         let message = format!("the expression nests {depth} deep, at most {EXPR_DEPTH_MAX} are allowed");
         return Err(ParseError::at(text, 0, message));
     }
-    Ok(Expr { text: text.into(), tree: Arc::new(tree) })
+    Ok(tree)
+}
+
+/// The byte at a line and a column, both from 1.
+fn byte_of(text: &str, line: usize, column: usize) -> usize {
+    let start = text.split_inclusive('\n').take(line - 1).map(str::len).sum::<usize>();
+    let rest = text.get(start..).unwrap_or("");
+    start + rest.char_indices().nth(column - 1).map_or(rest.len(), |(at, _)| at)
 }
 
 /// Reads a plain selector, as `match[]` and subscriptions have it: no range, offset or `@`.
@@ -134,7 +179,8 @@ pub fn parse_selector(text: &str) -> Result<Vec<Matcher>, ParseError> {
 /// The compiled matchers of a selector, its metric name included.
 pub(crate) fn matchers_of(selector: &grammar::VectorSelector) -> Vec<Matcher> {
     let name = selector.name.as_deref().map(Matcher::metric);
-    name.into_iter().chain(selector.matchers.matchers.iter().map(Matcher::from_parsed)).collect()
+    let matchers = selector.matchers.matchers.iter().filter(|matcher| is_matcher(matcher));
+    name.into_iter().chain(matchers.map(Matcher::from_parsed)).collect()
 }
 
 /// The grammar's answer; a panic inside of it is an error like any other.

@@ -1,13 +1,18 @@
 //! Range vectors: for each series and step the samples in `(t − range, t]`, from a range selector
-//! or from a subquery. Stale markers are left out.
+//! or from a subquery. Stale markers are left out. Samples are shared with the storage where none of them is a
+//! marker, and windows slide over them.
+
+use std::ops::Deref;
+use std::sync::Arc;
 
 use promql_parser::parser::{Expr as Tree, MatrixSelector, SubqueryExpr};
 use series::{Labels, Sample, is_stale};
 
 use crate::error::EvalError;
 use crate::eval::{Evaluator, mismatch};
+use crate::extended;
 use crate::grid::{Grid, Moved, millis, seconds};
-use crate::parse::without_parens;
+use crate::parse::{Extension, extension, without_parens};
 use crate::row::without_name;
 use crate::selection::{selection, subquery_grid};
 use crate::storage::Series;
@@ -16,8 +21,10 @@ use crate::value::Matrix;
 /// The samples of one series in one window.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Window<'a> {
-    /// Ascending, never empty, without stale markers.
+    /// Ascending, never empty, without stale markers; of an extended window also those around it.
     pub(crate) samples: &'a [Sample],
+    /// Where values fall: the places in `samples` of those that are less than the one before them.
+    pub(crate) falls: Falls<'a>,
     /// The window is `(start_ms, end_ms]`.
     pub(crate) start_ms: i64,
     pub(crate) end_ms: i64,
@@ -33,43 +40,121 @@ impl Window<'_> {
     }
 }
 
+/// Places in a window, kept as places in its whole series.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Falls<'a> {
+    places: &'a [usize],
+    first: usize,
+}
+
+impl<'a> Falls<'a> {
+    pub(crate) fn iter(self) -> impl Iterator<Item = usize> + use<'a> {
+        self.places.iter().map(move |place| place - self.first)
+    }
+
+    pub(crate) fn count(self) -> usize {
+        self.places.len()
+    }
+}
+
+/// Samples that are the storage's or our own.
+pub(crate) enum Held {
+    Shared(Arc<[Sample]>),
+    Own(Vec<Sample>),
+}
+
+impl Deref for Held {
+    type Target = [Sample];
+    fn deref(&self) -> &[Sample] {
+        match self {
+            Self::Shared(samples) => samples,
+            Self::Own(samples) => samples,
+        }
+    }
+}
+
 /// One series of a range vector.
 pub(crate) struct RangeSeries {
     pub(crate) labels: Labels,
     pub(crate) drop_name: bool,
-    samples: Vec<Sample>,
+    samples: Held,
+}
+
+impl RangeSeries {
+    /// The places of all samples that are less than the one before them.
+    fn falls(&self) -> Vec<usize> {
+        let pairs = self.samples.windows(2).enumerate();
+        pairs.filter(|(_, pair)| pair[1].value < pair[0].value).map(|(place, _)| place + 1).collect()
+    }
 }
 
 /// All samples that the windows of all steps need.
 pub(crate) struct RangeVector {
     pub(crate) series: Vec<RangeSeries>,
+    pub(crate) extension: Option<Extension>,
     moved: Moved,
     range: i64,
+    /// How far windows reach beyond both of their ends, in milliseconds.
+    around: (i64, i64),
 }
 
-/// Reads or computes the samples of a range vector.
-pub(crate) fn load(evaluator: &Evaluator, node: &Tree, grid: Grid) -> Result<RangeVector, EvalError> {
+/// What a function reads of a window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reads {
+    /// Every sample.
+    Samples,
+    /// The ends, the number of samples, and the falls.
+    EndsAndFalls,
+    /// The ends and the number of samples.
+    Ends,
+}
+
+/// Reads or computes the samples of a range vector for `function`, which may not take every extension.
+pub(crate) fn load(
+    evaluator: &Evaluator,
+    node: &Tree,
+    function: Option<&str>,
+    grid: Grid,
+) -> Result<RangeVector, EvalError> {
     match without_parens(node) {
-        Tree::MatrixSelector(matrix) => selected(evaluator, matrix, grid),
+        Tree::MatrixSelector(matrix) => selected(evaluator, matrix, function, grid),
         Tree::Subquery(subquery) => computed(evaluator, subquery, grid),
         _ => Err(mismatch("range vector", "something else")),
     }
 }
 
-fn selected(evaluator: &Evaluator, matrix: &MatrixSelector, grid: Grid) -> Result<RangeVector, EvalError> {
-    if !matrix.vs.matchers.or_matchers.is_empty() {
-        return Err(evaluator.not_built("`or` between matchers", "or"));
+fn selected(
+    evaluator: &Evaluator,
+    matrix: &MatrixSelector,
+    function: Option<&str>,
+    grid: Grid,
+) -> Result<RangeVector, EvalError> {
+    let extension = extension(&matrix.vs);
+    if let (Some(extension), Some(function)) = (extension, function) {
+        extended::check(extension, function)?;
     }
     let range = millis(&matrix.range);
     let moved = Moved::new(matrix.vs.offset.as_ref(), matrix.vs.at.as_ref(), evaluator.whole);
+    let lookback = evaluator.options.lookback_ms;
+    let around = match extension {
+        None => (0, 0),
+        Some(Extension::Anchored) => (lookback, 0),
+        Some(Extension::Smoothed) => (lookback, lookback),
+    };
     let mut series = Vec::new();
-    if let Some(needed) = selection(&matrix.vs, grid, range, evaluator.whole) {
-        for one in evaluator.select(&needed)? {
-            let samples = one.samples.iter().filter(|sample| !is_stale(sample.value)).copied().collect();
+    if let Some(needed) = selection(&matrix.vs, grid, range, evaluator.whole, evaluator.options) {
+        let found = evaluator.select(&needed)?;
+        series.reserve_exact(found.len());
+        for one in found {
+            let samples = if one.samples.iter().any(|sample| is_stale(sample.value)) {
+                Held::Own(one.samples.iter().filter(|sample| !is_stale(sample.value)).copied().collect())
+            } else {
+                Held::Shared(one.samples)
+            };
             series.push(RangeSeries { labels: one.labels, drop_name: false, samples });
         }
     }
-    Ok(RangeVector { series, moved, range })
+    Ok(RangeVector { series, extension, moved, range, around })
 }
 
 fn computed(evaluator: &Evaluator, subquery: &SubqueryExpr, grid: Grid) -> Result<RangeVector, EvalError> {
@@ -78,10 +163,10 @@ fn computed(evaluator: &Evaluator, subquery: &SubqueryExpr, grid: Grid) -> Resul
     let rows = evaluator.rows(&subquery.expr, inner)?;
     let series = rows
         .into_iter()
-        .map(|row| RangeSeries { samples: row.samples(inner), labels: row.labels, drop_name: row.drop_name })
+        .map(|row| RangeSeries { samples: Held::Own(row.samples(inner)), labels: row.labels, drop_name: row.drop_name })
         .collect();
     let moved = Moved::new(subquery.offset.as_ref(), subquery.at.as_ref(), evaluator.whole);
-    Ok(RangeVector { series, moved, range: millis(&subquery.range) })
+    Ok(RangeVector { series, extension: None, moved, range: millis(&subquery.range), around: (0, 0) })
 }
 
 impl RangeVector {
@@ -92,26 +177,44 @@ impl RangeVector {
         evaluator: &Evaluator,
         series: &RangeSeries,
         grid: Grid,
+        reads: Reads,
         args: &[Vec<f64>],
         mut visit: impl FnMut(usize, Window),
     ) -> Result<(), EvalError> {
-        let samples = &series.samples;
-        let (mut first, mut end) = (0, 0);
-        for (step, at_ms) in grid.times().enumerate() {
+        let samples: &[Sample] = &series.samples;
+        let falls = if reads == Reads::EndsAndFalls { series.falls() } else { Vec::new() };
+        let window_at = |at_ms: i64| {
             let end_ms = self.moved.apply(at_ms);
-            let start_ms = end_ms.saturating_sub(self.range);
-            while samples.get(end).is_some_and(|sample| sample.at.ms() <= end_ms) {
+            (end_ms.saturating_sub(self.range), end_ms)
+        };
+        let open_ms = |start_ms: i64| start_ms.saturating_sub(self.around.0);
+        // The storage may give more than was asked for.
+        let mut first = samples.partition_point(|sample| sample.at.ms() <= open_ms(window_at(grid.start).0));
+        let (mut end, mut fall, mut fall_end) = (first, 0, 0);
+        for (step, at_ms) in grid.times().enumerate() {
+            let (start_ms, end_ms) = window_at(at_ms);
+            let (open, close) = (open_ms(start_ms), end_ms.saturating_add(self.around.1));
+            while samples.get(end).is_some_and(|sample| sample.at.ms() <= close) {
                 end += 1;
             }
-            while first < end && samples[first].at.ms() <= start_ms {
+            while first < end && samples[first].at.ms() <= open {
                 first += 1;
             }
-            if first < end {
-                evaluator.visit(end - first)?;
-                let arg = |n: usize| args.get(n).and_then(|points| points.get(step)).copied().unwrap_or(f64::NAN);
-                let args = [arg(0), arg(1)];
-                visit(step, Window { samples: &samples[first..end], start_ms, end_ms, at_ms, args });
+            if first >= end {
+                continue;
             }
+            while falls.get(fall_end).is_some_and(|place| *place < end) {
+                fall_end += 1;
+            }
+            while fall < fall_end && falls[fall] <= first {
+                fall += 1;
+            }
+            let places = &falls[fall..fall_end];
+            evaluator.visit(if reads == Reads::Samples { end - first } else { 1 + places.len() })?;
+            let arg = |n: usize| args.get(n).and_then(|points| points.get(step)).copied().unwrap_or(f64::NAN);
+            let args = [arg(0), arg(1)];
+            let falls = Falls { places, first };
+            visit(step, Window { samples: &samples[first..end], falls, start_ms, end_ms, at_ms, args });
         }
         Ok(())
     }
@@ -124,10 +227,15 @@ impl RangeVector {
             if matrix.iter().any(|other| other.labels == labels) {
                 return Err(EvalError::DuplicateLabelset { labels: labels.to_string() });
             }
-            self.windows(evaluator, one, grid, &[], |_, window| {
-                matrix.push(Series { labels: labels.clone(), samples: window.samples.into() });
+            self.windows(evaluator, one, grid, Reads::Samples, &[], |_, window| {
+                let samples = match self.extension {
+                    None => window.samples.into(),
+                    Some(extension) => extended::samples(&window, extension).into(),
+                };
+                matrix.push(Series { labels: labels.clone(), samples });
             })?;
         }
+        matrix.retain(|one| !one.samples.is_empty());
         Ok(matrix)
     }
 }

@@ -1,14 +1,17 @@
 //! Which samples an expression needs, known from its text and times alone: lookback, ranges,
 //! offsets, `@` and subqueries are all accounted for.
 
-use promql_parser::parser::{Expr as Tree, VectorSelector};
-use series::Timestamp;
+use promql_parser::parser::{Call, Expr as Tree, VectorSelector};
+use series::{METRIC_NAME, Timestamp};
 
 use crate::error::EvalError;
 use crate::grid::{Grid, Moved, millis};
 use crate::matcher::Matcher;
 use crate::options::Options;
-use crate::parse::{Expr, children, matchers_of};
+use crate::parse::{Expr, Extension, QueryTimes, children, extension, matchers_of};
+
+/// The metric that `info` joins where none is named.
+const TARGET_INFO: &str = "target_info";
 
 /// The samples of one selector.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,14 +31,17 @@ pub struct Selection {
 /// query both are its time. Empty where the times or the step make no query at all.
 #[must_use]
 pub fn selections(expr: &Expr, start: Timestamp, end: Timestamp, step_ms: i64, options: &Options) -> Vec<Selection> {
-    let grid = if start == end {
-        Ok(Grid::instant(start.ms()))
+    let (grid, step_ms) = if start == end {
+        (Ok(Grid::instant(start.ms())), 0)
     } else {
-        Grid::range(start.ms(), end.ms(), step_ms, &options.limits)
+        (Grid::range(start.ms(), end.ms(), step_ms, &options.limits), step_ms)
     };
+    let whole = (start.ms(), end.ms());
     let mut found = Vec::new();
-    if let Ok(grid) = grid {
-        collect(expr.tree(), grid, (start.ms(), end.ms()), options, &mut found);
+    if let Ok(grid) = grid
+        && let Ok(tree) = expr.resolved(QueryTimes::new(whole, step_ms))
+    {
+        collect(&tree, grid, whole, options, &mut found);
     }
     found
 }
@@ -43,10 +49,16 @@ pub fn selections(expr: &Expr, start: Timestamp, end: Timestamp, step_ms: i64, o
 fn collect(node: &Tree, grid: Grid, whole: (i64, i64), options: &Options, found: &mut Vec<Selection>) {
     match node {
         Tree::VectorSelector(selector) => {
-            found.extend(selection(selector, grid, options.lookback_ms, whole));
+            found.extend(selection(selector, grid, options.lookback_ms, whole, options));
         }
         Tree::MatrixSelector(matrix) => {
-            found.extend(selection(&matrix.vs, grid, millis(&matrix.range), whole));
+            found.extend(selection(&matrix.vs, grid, millis(&matrix.range), whole, options));
+        }
+        Tree::Call(call) if call.func.name == "info" => {
+            if let Some(first) = call.args.args.first() {
+                collect(first, grid, whole, options, found);
+                found.extend(info_selection(call, grid, whole, options));
+            }
         }
         Tree::Subquery(subquery) => {
             let inner = subquery_grid(subquery, grid, whole, options);
@@ -56,15 +68,62 @@ fn collect(node: &Tree, grid: Grid, whole: (i64, i64), options: &Options, found:
     }
 }
 
-/// What one selector needs: `(first − back, last]`.
-pub(crate) fn selection(selector: &VectorSelector, grid: Grid, back: i64, whole: (i64, i64)) -> Option<Selection> {
-    // Alternatives between matchers are not evaluated, so nothing is read for them.
-    if grid.count == 0 || !selector.matchers.or_matchers.is_empty() {
+/// What one selector needs: `(first − back, last]`, and a lookback more on the sides on which it is extended.
+pub(crate) fn selection(
+    selector: &VectorSelector,
+    grid: Grid,
+    back: i64,
+    whole: (i64, i64),
+    options: &Options,
+) -> Option<Selection> {
+    if grid.count == 0 {
         return None;
     }
     let (first, last) = Moved::new(selector.offset.as_ref(), selector.at.as_ref(), whole).span(grid);
-    let from = Timestamp(first.saturating_sub(back).saturating_add(1));
-    Some(Selection { matchers: matchers_of(selector), from, to: Timestamp(last), rollup: None })
+    let (before, after) = match extension(selector) {
+        None => (0, 0),
+        Some(Extension::Anchored) => (options.lookback_ms, 0),
+        Some(Extension::Smoothed) => (options.lookback_ms, options.lookback_ms),
+    };
+    let from = Timestamp(first.saturating_sub(back).saturating_sub(before).saturating_add(1));
+    let to = Timestamp(last.saturating_add(after));
+    Some(Selection { matchers: matchers_of(selector), from, to, rollup: None })
+}
+
+/// The info series that a call of `info` may join: by name and by the labels that are asked for, at the
+/// times of the first selector in its first argument.
+pub(crate) fn info_selection(call: &Call, grid: Grid, whole: (i64, i64), options: &Options) -> Option<Selection> {
+    if grid.count == 0 {
+        return None;
+    }
+    let moved = call.args.args.first().map_or(Moved::default(), |first| moved_like(first, whole));
+    let (first, last) = moved.span(grid);
+    let mut matchers = match call.args.args.get(1).map(|second| &**second) {
+        Some(Tree::VectorSelector(labels)) => matchers_of(labels),
+        _ => Vec::new(),
+    };
+    if !matchers.iter().any(|matcher| matcher.name() == METRIC_NAME) {
+        matchers.push(Matcher::metric(TARGET_INFO));
+    }
+    let from = Timestamp(first.saturating_sub(options.lookback_ms).saturating_add(1));
+    Some(Selection { matchers, from, to: Timestamp(last), rollup: None })
+}
+
+/// `offset` and `@` of the first selector below `node`.
+pub(crate) fn moved_like(node: &Tree, whole: (i64, i64)) -> Moved {
+    let mut open = vec![node];
+    while let Some(node) = open.pop() {
+        let selector = match node {
+            Tree::VectorSelector(selector) => selector,
+            Tree::MatrixSelector(matrix) => &matrix.vs,
+            _ => {
+                open.extend(children(node).into_iter().rev());
+                continue;
+            }
+        };
+        return Moved::new(selector.offset.as_ref(), selector.at.as_ref(), whole);
+    }
+    Moved::default()
 }
 
 /// The steps at which a subquery's inner expression is evaluated.

@@ -6,9 +6,11 @@ use series::{Sample, is_stale};
 
 use crate::error::EvalError;
 use crate::eval::Evaluator;
+use crate::extended;
 use crate::grid::{Grid, Moved};
+use crate::parse::{Extension, extension};
 use crate::row::Row;
-use crate::selection::selection;
+use crate::selection::{Selection, selection};
 
 /// The value of each series at each step.
 pub(crate) fn vector(evaluator: &Evaluator, selector: &VectorSelector, grid: Grid) -> Result<Vec<Row>, EvalError> {
@@ -26,13 +28,15 @@ fn newest(
     grid: Grid,
     pick: fn(&Sample) -> f64,
 ) -> Result<Vec<Row>, EvalError> {
-    if !selector.matchers.or_matchers.is_empty() {
-        return Err(evaluator.not_built("`or` between matchers", "or"));
-    }
     let lookback = evaluator.options.lookback_ms;
-    let Some(needed) = selection(selector, grid, lookback, evaluator.whole) else { return Ok(Vec::new()) };
+    let Some(needed) = selection(selector, grid, lookback, evaluator.whole, evaluator.options) else {
+        return Ok(Vec::new());
+    };
     let moved = Moved::new(selector.offset.as_ref(), selector.at.as_ref(), evaluator.whole);
     let mut rows = Vec::new();
+    if extension(selector) == Some(Extension::Smoothed) {
+        return smoothed(evaluator, &needed, moved, grid);
+    }
     for series in evaluator.select(&needed)? {
         let mut points = evaluator.blank(grid)?;
         let mut passed = 0;
@@ -54,5 +58,26 @@ fn newest(
             rows.push(row);
         }
     }
+    Ok(rows)
+}
+
+/// The value between the samples on both sides of each step.
+fn smoothed(evaluator: &Evaluator, needed: &Selection, moved: Moved, grid: Grid) -> Result<Vec<Row>, EvalError> {
+    let lookback = evaluator.options.lookback_ms;
+    let mut rows = Vec::new();
+    for series in evaluator.select(needed)? {
+        let samples: Vec<Sample> = series.samples.iter().filter(|sample| !is_stale(sample.value)).copied().collect();
+        let mut points = evaluator.blank(grid)?;
+        for (time, point) in grid.times().zip(&mut points) {
+            let at = moved.apply(time);
+            let first = samples.partition_point(|sample| sample.at.ms() <= at.saturating_sub(lookback));
+            let end = samples.partition_point(|sample| sample.at.ms() <= at.saturating_add(lookback));
+            if let Some(value) = samples.get(first..end).and_then(|near| extended::value_at(near, at)) {
+                *point = value;
+            }
+        }
+        rows.push(Row::new(series.labels, points));
+    }
+    rows.retain(Row::is_present);
     Ok(rows)
 }

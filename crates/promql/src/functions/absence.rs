@@ -10,8 +10,8 @@ use series::{Labels, METRIC_NAME, is_stale};
 use crate::error::EvalError;
 use crate::eval::Evaluator;
 use crate::grid::Grid;
-use crate::parse::without_parens;
-use crate::range_vector;
+use crate::parse::{is_matcher, without_parens};
+use crate::range_vector::{self, Reads};
 use crate::row::Row;
 
 pub(super) fn absent(evaluator: &Evaluator, arg: &Tree, grid: Grid) -> Result<Vec<Row>, EvalError> {
@@ -24,10 +24,10 @@ pub(super) fn absent(evaluator: &Evaluator, arg: &Tree, grid: Grid) -> Result<Ve
 }
 
 pub(super) fn absent_over_time(evaluator: &Evaluator, arg: &Tree, grid: Grid) -> Result<Vec<Row>, EvalError> {
-    let vector = range_vector::load(evaluator, arg, grid)?;
+    let vector = range_vector::load(evaluator, arg, Some("absent_over_time"), grid)?;
     let mut points = vec![false; grid.count];
     for series in &vector.series {
-        vector.windows(evaluator, series, grid, &[], |step, _| points[step] = true)?;
+        vector.windows(evaluator, series, grid, Reads::Ends, &[], |step, _| points[step] = true)?;
     }
     one_where_not(evaluator, arg, &points, grid)
 }
@@ -47,7 +47,9 @@ fn one_where_not(evaluator: &Evaluator, arg: &Tree, present: &[bool], grid: Grid
 /// after its first `=` is left out.
 fn told(selector: &VectorSelector) -> Result<Labels, EvalError> {
     let mut labels: BTreeMap<&str, Option<&str>> = BTreeMap::new();
-    for matcher in selector.matchers.matchers.iter().filter(|matcher| matcher.name != METRIC_NAME) {
+    for matcher in
+        selector.matchers.matchers.iter().filter(|matcher| matcher.name != METRIC_NAME && is_matcher(matcher))
+    {
         let name = matcher.name.as_str();
         match labels.get_mut(name) {
             Some(seen) => *seen = None,

@@ -9,6 +9,7 @@ use series::Labels;
 use crate::aggregate::warn_of_quantiles;
 use crate::error::EvalError;
 use crate::eval::Evaluator;
+use crate::format::format_value;
 use crate::grid::Grid;
 use crate::row::{Row, merge};
 
@@ -50,6 +51,62 @@ pub(super) fn fraction(
     each_histogram(evaluator, "histogram_fraction", arg, grid, |step, buckets| {
         (fraction_of(from[step], to[step], &buckets), false)
     })
+}
+
+/// The functions that read native histograms and pass over everything else. There are none here.
+pub(super) fn native(evaluator: &Evaluator, arg: &Tree, grid: Grid) -> Result<Vec<Row>, EvalError> {
+    evaluator.rows(arg, grid).map(|_| Vec::new())
+}
+
+/// `histogram_quantiles(buckets, label, q, …)`: one series a histogram and quantile, which becomes the label.
+pub(super) fn quantiles(
+    evaluator: &Evaluator,
+    arg: &Tree,
+    label: &Tree,
+    quantiles: &[&Tree],
+    grid: Grid,
+) -> Result<Vec<Row>, EvalError> {
+    let name = "histogram_quantiles";
+    let label = evaluator.string(label)?;
+    let mut rows = Vec::new();
+    for q in quantiles {
+        let quantiles = evaluator.scalar(q, grid)?;
+        warn_of_quantiles(evaluator, &quantiles, name);
+        let found = each_histogram(evaluator, name, arg, grid, |step, buckets| quantile_of(quantiles[step], buckets))?;
+        for row in found {
+            split_by_quantile(evaluator, row, &label, &quantiles, grid, &mut rows)?;
+        }
+    }
+    merge(rows)
+}
+
+/// A quantile may be another one at each step, so each of its values is a series.
+fn split_by_quantile(
+    evaluator: &Evaluator,
+    row: Row,
+    label: &str,
+    quantiles: &[f64],
+    grid: Grid,
+    rows: &mut Vec<Row>,
+) -> Result<(), EvalError> {
+    let mut distinct: Vec<u64> = quantiles.iter().map(|q| q.to_bits()).collect();
+    distinct.sort_unstable();
+    distinct.dedup();
+    for bits in distinct {
+        let labels = row.labels.to_builder().set(label, open_metrics(f64::from_bits(bits))).build()?;
+        let mut points = evaluator.blank(grid)?;
+        for (step, point) in points.iter_mut().enumerate().filter(|(step, _)| quantiles[*step].to_bits() == bits) {
+            *point = row.points[step];
+        }
+        rows.push(Row { labels, drop_name: row.drop_name, points });
+    }
+    Ok(())
+}
+
+/// A number as OpenMetrics writes it: with a point or an exponent.
+fn open_metrics(value: f64) -> String {
+    let text = format_value(value);
+    if value.is_finite() && !text.contains(['.', 'e']) { format!("{text}.0") } else { text }
 }
 
 /// Collects the buckets of each histogram and asks `answer` at each step; it also tells whether

@@ -2,12 +2,17 @@
 
 use series::Sample;
 
-use super::RangeFunction;
+use super::{Over, RangeFunction};
 use crate::numbers;
-use crate::range_vector::Window;
+use crate::range_vector::{Reads, Window};
 
-pub(super) fn function(name: &str) -> Option<RangeFunction> {
-    Some(match name {
+pub(super) fn function(name: &str) -> Option<Over> {
+    let reads = match name {
+        "count_over_time" | "first_over_time" | "last_over_time" | "present_over_time" => Reads::Ends,
+        "ts_of_first_over_time" | "ts_of_last_over_time" => Reads::Ends,
+        _ => Reads::Samples,
+    };
+    let function: RangeFunction = match name {
         "avg_over_time" => |window| Some(numbers::mean(values(window))),
         "sum_over_time" => |window| Some(numbers::sum(values(window))),
         "count_over_time" => |window| Some(window.samples.len() as f64),
@@ -25,7 +30,8 @@ pub(super) fn function(name: &str) -> Option<RangeFunction> {
         "ts_of_min_over_time" => |window| time_of(window, |kept, value| value <= kept),
         "ts_of_max_over_time" => |window| time_of(window, |kept, value| value >= kept),
         _ => return None,
-    })
+    };
+    Some(Over { reads, function })
 }
 
 /// The functions whose result is a sample of the series itself.

@@ -2,13 +2,13 @@
 
 use series::{Sample, Timestamp};
 
-use super::RangeFunction;
+use super::{Over, RangeFunction};
 use crate::grid::seconds;
 use crate::numbers::Sum;
-use crate::range_vector::Window;
+use crate::range_vector::{Reads, Window};
 
-pub(super) fn function(name: &str) -> Option<RangeFunction> {
-    Some(match name {
+pub(super) fn function(name: &str) -> Option<Over> {
+    let function: RangeFunction = match name {
         "deriv" => |window| {
             let first = window.samples.first()?.at;
             line(window.samples, first).map(|(slope, _)| slope)
@@ -19,7 +19,8 @@ pub(super) fn function(name: &str) -> Option<RangeFunction> {
         },
         "double_exponential_smoothing" => smoothed,
         _ => return None,
-    })
+    };
+    Some(Over { reads: Reads::Samples, function })
 }
 
 /// Slope a second and value at `origin` of the least-squares line; needs two samples.

@@ -104,6 +104,10 @@ fn a_ratio_and_its_complement_keep_each_series_once() {
 
 #[test]
 fn what_is_not_built_yet_is_named_with_its_column() {
-    check("", "1 +\n  histogram_avg(x)", 0.0, "the function histogram_avg() is not built yet (line 2, column 3)");
-    check("", "2 * histogram_stddev(x)", 0.0, "the function histogram_stddev() is not built yet (line 1, column 5)");
+    check("", "1 +\n  start_timestamp(x)", 0.0, "the function start_timestamp() is not built yet (line 2, column 3)");
+}
+
+#[test]
+fn functions_of_native_histograms_pass_over_numbers() {
+    check(CPU, "histogram_avg(cpu) or histogram_count(cpu) or histogram_stddev(cpu)", 20.0, "");
 }
