@@ -1,5 +1,9 @@
-//! Packing a block with its manifest item, and compaction: many blocks of one closed 10 min window
-//! become one. A pure function of the set of inputs: same set, same bytes.
+//! Packing a block with its manifest item, and compaction: the blocks of one closed window become one.
+//! A pure function of the set of inputs: same set, same bytes.
+//!
+//! A block of more than [`PART_SAMPLES_MAX`] samples is made in **parts**, one after the other, so that memory stays
+//! bounded: part `i` of `n` (a power of two) holds the series whose id lies in the `i`th of `n` equal
+//! stretches. All parts stand in one item, so the flip is still one put.
 //!
 //! Superseded samples are counted here, where both sides are at hand: samples that the distinct
 //! batches brought, less those of the joined set. A sample does not say who sent it, so the block's
@@ -12,13 +16,17 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use series::{DAY_MS, SourceName, Timestamp, Window};
+use series::{DAY_MS, Labels, SourceName, Timestamp, Window, rollup_width};
+use wire::SeriesColumn;
 
 use crate::codec::encode;
 use crate::join::{Block, join};
 use crate::layout::block_name;
-use crate::manifest::{Level, ManifestItem};
-use crate::sources::{SourceNote, join_sources};
+use crate::manifest::{Level, ManifestError, ManifestItem, PartObject, RollupObject};
+use crate::parquet::{ParquetError, encode_rollups};
+use crate::plan::Known;
+use crate::rollup::rollup;
+use crate::sources::{BatchNote, SourceNote, join_sources};
 
 /// The label by which agents name themselves.
 const SOURCE_LABEL: &str = "source";
@@ -32,6 +40,25 @@ pub struct Packed {
     pub block: Block,
     /// The block's bytes; empty where there is no block.
     pub bytes: Bytes,
+}
+
+/// An object that is to be stored before the item that names it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Object {
+    /// A part of the block.
+    Samples {
+        /// Its name.
+        name: String,
+        /// Its bytes.
+        bytes: Bytes,
+    },
+    /// Rollups.
+    Rollups {
+        /// What the item says of it.
+        listed: RollupObject,
+        /// Its bytes.
+        bytes: Bytes,
+    },
 }
 
 /// What a block's manifest item says besides what the block itself shows.
@@ -51,39 +78,43 @@ pub struct PackNotes {
     pub made_at: Timestamp,
 }
 
+/// Samples of one part of a block.
+pub const PART_SAMPLES_MAX: u64 = 4_000_000;
+/// Parts of a block: with as many, a day of 100,000 series at 10 s has 3.4 million samples a part.
+pub const PARTS_MAX: u64 = 256;
+
 /// Why inputs cannot be compacted together.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CompactError {
     #[error("there is nothing to compact")]
     Nothing,
-    #[error("the block {id} is of another window")]
+    #[error("the item {id} is of another window")]
     OtherWindow { id: String },
-    #[error("the block {id} is a late one, which reaches over windows")]
-    Late { id: String },
+    #[error("the block cannot be written: {0}")]
+    Block(#[from] ParquetError),
+    #[error("the item cannot be written: {0}")]
+    Item(#[from] ManifestError),
 }
 
-/// Encodes a block and describes it. An empty block has no name and no bytes.
+/// Encodes a young block (up to [`Level::Late`]) and describes it. An empty block has no name and no bytes.
 #[must_use]
 pub fn pack(block: Block, notes: PackNotes) -> Packed {
-    let bytes = if block.is_empty() { Bytes::new() } else { encode(notes.level, &block) };
+    let bytes = if block.is_empty() { Bytes::new() } else { block.encode() };
     let mut sources = join_sources(notes.sources);
-    attribute(&mut sources, &block);
+    let mut counted = Counted::default();
+    counted.add(&block);
+    counted.attribute(&mut sources);
     let item = ManifestItem {
         name: (!block.is_empty()).then(|| object_name(notes.level, &bytes, notes.made_at)),
         level: notes.level,
-        window: notes.window,
         min_time: block.min_time().unwrap_or(notes.window.start),
         max_time: block.max_time().unwrap_or(notes.window.start),
         bytes: bytes.len() as u64,
         samples: block.samples(),
         series: block.series(),
-        parts: Vec::new(),
-        rollups: Vec::new(),
-        sources,
         replaces: notes.replaces,
-        includes: Vec::new(),
         made_at: notes.made_at,
-        arrived_through: notes.arrived_through,
+        ..ManifestItem::notes_only(notes.window, sources, notes.arrived_through)
     };
     Packed { item, block, bytes }
 }
@@ -101,49 +132,200 @@ pub fn object_name(level: Level, bytes: &[u8], made_at: Timestamp) -> String {
     }
 }
 
-/// Joins all blocks of one 10 min window, earlier compactions of it included. An item without a
-/// block comes with an empty one.
-pub fn compact(inputs: Vec<(ManifestItem, Block)>, made_at: Timestamp) -> Result<Packed, CompactError> {
-    let first = inputs.first().ok_or(CompactError::Nothing)?;
-    let window = first.0.window;
-    let (mut sources, mut columns, mut replaces) = (Vec::new(), Vec::new(), BTreeSet::new());
-    let mut arrived_through = first.0.arrived_through;
-    for (item, block) in inputs {
-        let id = item.id();
-        if item.level == Level::Late {
-            return Err(CompactError::Late { id });
-        }
-        if item.window != window {
-            return Err(CompactError::OtherWindow { id });
-        }
-        replaces.insert(id);
-        replaces.extend(item.replaces);
-        arrived_through = arrived_through.max(item.arrived_through);
-        sources.extend(item.sources);
-        columns.extend(block.into_columns());
-    }
-    let replaces = replaces.into_iter().collect();
-    Ok(pack(join(columns), PackNotes { level: Level::Ten, window, sources, replaces, arrived_through, made_at }))
+/// A compaction on its way: [`Joiner::wants`] says which columns a part is made of, [`Joiner::add`] makes it,
+/// [`Joiner::finish`] describes all of them.
+#[derive(Debug)]
+pub struct Joiner {
+    item: ManifestItem,
+    parts: u64,
+    made: Vec<PartObject>,
+    span: Option<(Timestamp, Timestamp)>,
+    counted: Counted,
 }
 
-/// Sets `superseded` of each source.
-fn attribute(sources: &mut [SourceNote], block: &Block) {
-    let mut open: BTreeMap<SourceName, u64> =
-        sources.iter().map(|note| (note.source.clone(), note.received())).collect();
-    let mut unattributed = 0_u64;
-    for column in block.columns() {
-        let samples = column.samples.len() as u64;
-        let owner = column.labels.get(SOURCE_LABEL).and_then(|name| SourceName::new(name).ok());
-        let owner = owner.and_then(|name| open.get_mut(&name));
-        unattributed += samples - owner.map_or(0, |open| take(open, samples));
+impl Joiner {
+    /// Of a job's inputs. `present`: the ids of all items that there are; what is gone needs no mention.
+    pub fn new(
+        (level, window): (Level, Window),
+        inputs: &[Known<'_>],
+        present: &BTreeSet<&str>,
+        made_at: Timestamp,
+    ) -> Result<Self, CompactError> {
+        let first = inputs.first().ok_or(CompactError::Nothing)?;
+        let mut arrived_through = first.item.arrived_through;
+        let (mut sources, mut samples) = (Vec::new(), 0_u64);
+        let (mut replaces, mut includes) = (BTreeSet::new(), BTreeSet::new());
+        for Known { id, item } in inputs {
+            let whole = item.window.widened(level.width_ms()) == window && item.level.width_ms() <= level.width_ms();
+            if !whole && !(item.level == Level::Late && window.widened(DAY_MS) == item.window) {
+                return Err(CompactError::OtherWindow { id: (*id).to_owned() });
+            }
+            if whole {
+                replaces.insert((*id).to_owned());
+                replaces.extend(item.replaces.iter().filter(|id| present.contains(id.as_str())).cloned());
+                includes.extend(item.includes.iter().filter(|id| present.contains(id.as_str())).cloned());
+                sources.extend(item.sources.iter().cloned());
+            } else {
+                // Of a late item, what is of this window; nobody else may forget the rest.
+                includes.insert((*id).to_owned());
+                sources.extend(item.sources.iter().filter_map(|source| within(source, window)));
+            }
+            arrived_through = arrived_through.max(item.arrived_through);
+            samples = samples.saturating_add(item.samples);
+        }
+        let mut item = ManifestItem::notes_only(window, join_sources(sources), arrived_through);
+        (item.level, item.made_at) = (level, made_at);
+        item.replaces = replaces.into_iter().collect();
+        // A day has taken all of them whole.
+        item.includes = if level == Level::Hour { includes.into_iter().collect() } else { Vec::new() };
+        let parts = samples.div_ceil(PART_SAMPLES_MAX).next_power_of_two().min(PARTS_MAX);
+        Ok(Self { item, parts, made: Vec::new(), span: None, counted: Counted::default() })
     }
-    let mut by_open: Vec<(&SourceName, &mut u64)> = open.iter_mut().collect();
-    by_open.sort_by_key(|(name, open)| (Reverse(**open), (*name).clone()));
-    for (_, open) in by_open {
-        unattributed -= take(open, unattributed);
+
+    /// How many parts are to be added.
+    #[must_use]
+    pub fn parts(&self) -> u64 {
+        self.parts
     }
-    for note in sources {
-        note.superseded = open.get(&note.source).copied().unwrap_or(0);
+
+    /// The objects of an input that hold series of the next part: their places among its objects.
+    #[must_use]
+    pub fn places(&self, input: &ManifestItem) -> std::ops::Range<usize> {
+        let (part, parts) = (self.made.len() as u64, self.parts);
+        let objects = input.objects().count() as u64;
+        let place = |place: u64| usize::try_from(place).unwrap_or(usize::MAX);
+        place(part * objects / parts)..place(((part + 1) * objects).div_ceil(parts))
+    }
+
+    /// Whether a series belongs to the next part.
+    #[must_use]
+    pub fn wants(&self, labels: &Labels) -> bool {
+        // Of a power of two of equal stretches, by the id's upper bits.
+        self.parts == 1 || ((labels.id().0 >> 64) * u128::from(self.parts)) >> 64 == self.made.len() as u128
+    }
+
+    /// Of an input's columns what belongs here: of a late item that reaches over the window, a part.
+    #[must_use]
+    pub fn own(&self, input: &ManifestItem, mut columns: Vec<SeriesColumn>) -> Vec<SeriesColumn> {
+        let (level, window) = (self.item.level, self.item.window);
+        if input.level.width_ms() > level.width_ms() {
+            columns.iter_mut().for_each(|column| column.samples.retain(|sample| window.holds(sample.at)));
+        }
+        columns
+    }
+
+    /// Joins the next part's columns.
+    pub fn add(&mut self, columns: Vec<SeriesColumn>) -> Result<Vec<Object>, CompactError> {
+        let level = self.item.level;
+        let block = join(columns);
+        let mut objects = Vec::new();
+        let mut part = PartObject { name: String::new(), bytes: 0, samples: block.samples(), series: block.series() };
+        if !block.is_empty() || self.parts > 1 {
+            let bytes = encode(level, &block)?;
+            part.name = object_name(level, &bytes, self.item.made_at);
+            part.bytes = bytes.len() as u64;
+            objects.push(Object::Samples { name: part.name.clone(), bytes });
+        }
+        self.counted.add(&block);
+        if let (Some(min), Some(max)) = (block.min_time(), block.max_time()) {
+            self.span = Some(self.span.map_or((min, max), |(first, last)| (first.min(min), last.max(max))));
+        }
+        if matches!(level, Level::Hour | Level::Day) && !block.is_empty() {
+            for width_ms in rollup_width::ALL {
+                let rollups = rollup(&block, width_ms);
+                let bytes = encode_rollups(&rollups, width_ms)?;
+                let name = object_name(level, &bytes, self.item.made_at);
+                let listed = RollupObject { width_ms, name, bytes: bytes.len() as u64, series: block.series() };
+                self.item.rollups.push(listed.clone());
+                objects.push(Object::Rollups { listed, bytes });
+            }
+        }
+        self.made.push(part);
+        Ok(objects)
+    }
+
+    /// The item, and before it those with further notes where they are too many for one: to be written in this order.
+    pub fn finish(self) -> Result<Vec<ManifestItem>, CompactError> {
+        let Self { mut item, made, span, counted, .. } = self;
+        (item.min_time, item.max_time) = span.unwrap_or((item.window.start, item.window.start));
+        item.bytes = made.iter().map(|part| part.bytes).sum();
+        item.samples = made.iter().map(|part| part.samples).sum();
+        item.series = made.iter().map(|part| part.series).sum();
+        counted.attribute(&mut item.sources);
+        let mut parts = made.into_iter().filter(|part| !part.name.is_empty());
+        item.name = if item.samples > 0 { parts.next().map(|part| part.name) } else { None };
+        item.parts = if item.samples > 0 { parts.collect() } else { Vec::new() };
+        item.rollups.sort_by(|a, b| (a.width_ms, &a.name).cmp(&(b.width_ms, &b.name)));
+        with_further_notes(item)
+    }
+}
+
+/// As many items as the notes need: the last one is the item itself.
+pub fn with_further_notes(mut item: ManifestItem) -> Result<Vec<ManifestItem>, CompactError> {
+    let mut further = Vec::new();
+    loop {
+        match item.encode() {
+            Ok(_) => {
+                further.push(item);
+                return Ok(further);
+            }
+            // One source's notes are more than an item takes: there is nothing left to halve.
+            Err(error) if item.sources.len() < 2 => return Err(error.into()),
+            Err(ManifestError::TooLong { .. } | ManifestError::TooManyBatches { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let rest = item.sources.split_off(item.sources.len() / 2);
+        let mut notes = ManifestItem::notes_only(item.window, rest, item.arrived_through);
+        (notes.level, notes.made_at) = (item.level, item.made_at);
+        for notes in with_further_notes(notes)? {
+            let notes = ManifestItem { notes_in: Vec::new(), ..notes };
+            item.notes_in.push(notes.id());
+            further.push(notes);
+        }
+    }
+}
+
+/// What a source's notes say of a window; `None` where nothing.
+fn within(source: &SourceNote, window: Window) -> Option<SourceNote> {
+    let inside = |note: &&BatchNote| note.block_window().widened(window.end.ms() - window.start.ms()) == window;
+    let notes: Vec<BatchNote> = source.notes.iter().filter(inside).cloned().collect();
+    (!notes.is_empty()).then(|| SourceNote { notes, ..source.clone() })
+}
+
+/// Samples of a set, by whom their label names.
+#[derive(Debug, Default)]
+struct Counted {
+    by_label: BTreeMap<SourceName, u64>,
+    unlabelled: u64,
+}
+
+impl Counted {
+    fn add(&mut self, block: &Block) {
+        for column in block.columns() {
+            let samples = column.samples.len() as u64;
+            match column.labels.get(SOURCE_LABEL).and_then(|name| SourceName::new(name).ok()) {
+                Some(name) => *self.by_label.entry(name).or_default() += samples,
+                None => self.unlabelled += samples,
+            }
+        }
+    }
+
+    /// Sets `superseded` of each source.
+    fn attribute(self, sources: &mut [SourceNote]) {
+        let mut open: BTreeMap<SourceName, u64> =
+            sources.iter().map(|note| (note.source.clone(), note.received())).collect();
+        let mut unattributed = self.unlabelled;
+        for (name, samples) in self.by_label {
+            unattributed += samples - open.get_mut(&name).map_or(0, |open| take(open, samples));
+        }
+        let mut by_open: Vec<(&SourceName, &mut u64)> = open.iter_mut().collect();
+        by_open.sort_by_key(|(name, open)| (Reverse(**open), (*name).clone()));
+        for (_, open) in by_open {
+            unattributed -= take(open, unattributed);
+        }
+        for note in sources {
+            note.superseded = open.get(&note.source).copied().unwrap_or(0);
+        }
     }
 }
 

@@ -18,7 +18,8 @@ use series::{Epoch, SourceName, Timestamp};
 use wire::Counters;
 
 use crate::manifest::ManifestItem;
-use crate::sources::{BatchNote, NoteKey, NoteSet, RunNote, SourceNote, join_counters};
+use crate::notes;
+use crate::sources::{BatchNote, RunNote, SourceNote, join_counters};
 
 /// One source's ledger, in samples (and in lines where no sample could be read).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -166,17 +167,16 @@ fn distinct(mut notes: Vec<(String, &SourceNote)>) -> Counted {
             }
             continue;
         }
-        let mut union = NoteSet::default();
+        let mut union: Vec<BatchNote> = Vec::new();
         for of_one in runs.chunk_by(|a, b| a.0 == b.0) {
-            let set = NoteSet::from_notes(of_one.iter().map(|(_, run)| *run));
-            let known = |key: &NoteKey| union.0.get(key).is_some_and(|facts| facts.samples > 0);
-            if set.0.keys().any(known) {
+            let own = notes::union(of_one.iter().map(|(_, run)| (*run).clone()).collect());
+            if notes::share_samples(&union, &own) {
                 overlapping[of_one[0].0] = true;
             }
-            union.extend(of_one.iter().map(|(_, run)| *run));
+            union = notes::union(union.into_iter().chain(own).collect());
         }
-        for facts in union.0.values() {
-            counted.add(epoch, 1, facts.samples, &facts.rejected);
+        for run in union {
+            counted.add(epoch, run.batches(), run.samples, &run.rejected);
         }
     }
     let alone = notes.iter().zip(overlapping).filter(|(_, overlaps)| !overlaps);

@@ -10,21 +10,29 @@ mod join;
 mod layout;
 mod ledger;
 mod manifest;
+mod notes;
 pub mod parquet;
+mod plan;
 mod reader;
 mod rollup;
 mod sources;
 #[cfg(test)]
 mod testing;
 
-pub use codec::{decode, encode};
-pub use compact::{CompactError, PackNotes, Packed, compact, object_name, pack};
+pub use codec::{DecodeError, decode, decode_where, encode};
+pub use compact::{
+    CompactError, Joiner, Object, PART_SAMPLES_MAX, PARTS_MAX, PackNotes, Packed, object_name, pack, with_further_notes,
+};
 pub use join::{Block, Joined, join, join_counted, split_by_window};
 pub use layout::{BlockError, INDEX_BYTES_MAX, PAGE_BYTES, PAGE_BYTES_MAX, block_name};
 pub use ledger::{Ledger, SourceLedger};
 pub use manifest::{
     JSON_BYTES_MAX, Level, MANIFEST_BYTES_MAX, ManifestError, ManifestItem, PLAIN_JSON_BYTES_MAX, PartObject,
     RollupObject, live, orphans,
+};
+pub use plan::{
+    Job, KEEP_REPLACED_MS, Known, LATE_EVERY_MS, LATE_ITEMS_MAX, SETTLE_MS, closed_through, deletable, hours_touched,
+    live_of, plan,
 };
 pub use reader::{BlockReader, SeriesEntry};
 pub use rollup::{RollupOverlap, join_rollups, rollup};

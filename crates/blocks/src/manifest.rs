@@ -4,21 +4,20 @@
 //! A flip from inputs to a compacted block is one write of the new item, which lists the inputs in
 //! `replaces`; readers drop what is listed by any item that they see.
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 use series::{DAY_MS, HOUR_MS, TEN_MINUTES_MS, Timestamp, Window};
 
 use crate::layout::{block_name, compress, decompress};
+use crate::notes;
 use crate::sources::{BATCHES_PER_ITEM_MAX, SourceNote, check_batches};
 
 /// Bytes of an encoded item (the table's limit).
 pub const MANIFEST_BYTES_MAX: usize = 300_000;
-/// Up to this many bytes, an item is JSON that a person can read; above it is zstd of JSON: the
-/// notes of a thousand sources repeat themselves, and shrink to a tenth.
+/// Up to this many bytes, an item is JSON that a person can read; above it is packed and compressed.
 pub const PLAIN_JSON_BYTES_MAX: usize = 16 * 1024;
-/// Bytes of an item's JSON before compression.
+/// Bytes of a packed item before compression.
 pub const JSON_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// How far a block is compacted.
@@ -102,7 +101,7 @@ pub struct ManifestItem {
     pub max_time: Timestamp,
     /// The block's bytes, all parts together.
     pub bytes: u64,
-    /// The block's samples.
+    /// The block's samples; those that it had, where they have expired.
     pub samples: u64,
     /// The block's series.
     pub series: u64,
@@ -120,6 +119,9 @@ pub struct ManifestItem {
     /// The ids of late items of which everything in this window is in the block.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub includes: Vec<String>,
+    /// The ids of items with further notes of this one, where they are too many for one item.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes_in: Vec<String>,
     /// When it was written. No part of its id: two that join the same set write the same item.
     #[serde(default, skip_serializing_if = "is_epoch")]
     pub made_at: Timestamp,
@@ -156,9 +158,16 @@ impl ManifestItem {
             sources,
             replaces: Vec::new(),
             includes: Vec::new(),
+            notes_in: Vec::new(),
             made_at: Timestamp(0),
             arrived_through,
         }
+    }
+
+    /// Whether its samples have expired: of them rollups may be left, and what the ledger counts.
+    #[must_use]
+    pub fn is_expired(&self) -> bool {
+        self.name.is_none() && self.samples > 0
     }
 
     /// The names of the block's objects; none where there is no block.
@@ -170,9 +179,16 @@ impl ManifestItem {
     /// items may tell of one block: the same samples, brought by other batches.
     #[must_use]
     pub fn id(&self) -> String {
-        let timeless = Self { made_at: Timestamp(0), ..self.clone() };
-        let hash = block_name(&serde_json::to_vec(&timeless).unwrap_or_default());
+        let (head, notes) = Self { made_at: Timestamp(0), ..self.clone() }.apart();
+        let hash = block_name(&[serde_json::to_vec(&head).unwrap_or_default(), notes].concat());
         format!("{}-{}", self.name.as_deref().unwrap_or("notes"), hash.get(..16).unwrap_or_default())
+    }
+
+    /// The item without its batches' notes, and these as bytes.
+    fn apart(mut self) -> (Self, Vec<u8>) {
+        let notes = notes::encode(&self.sources);
+        self.sources.iter_mut().for_each(|source| source.notes.clear());
+        (self, notes)
     }
 
     /// The item's place in the manifest: level, window start (ms, 20 digits, times before 1970
@@ -182,17 +198,24 @@ impl ManifestItem {
         format!("{}/{:020}/{}", self.level.as_str(), self.window.start.0.max(0), self.id())
     }
 
-    /// The item's bytes: JSON, or zstd of it where it is long.
+    /// The item's bytes: JSON; or, where that is long, zstd of its length (u32, little endian), the JSON
+    /// without the notes, and the notes as `notes.rs` packs them.
     pub fn encode(&self) -> Result<Vec<u8>, ManifestError> {
         check_batches(&self.sources)?;
-        let json = serde_json::to_vec(self).map_err(|error| ManifestError::Json { what: error.to_string() })?;
-        if json.len() <= PLAIN_JSON_BYTES_MAX {
-            return Ok(json);
+        let bad_json = |error: serde_json::Error| ManifestError::Json { what: error.to_string() };
+        if self.sources.iter().map(|source| source.notes.len()).sum::<usize>() <= PLAIN_JSON_BYTES_MAX {
+            let json = serde_json::to_vec(self).map_err(bad_json)?;
+            if json.len() <= PLAIN_JSON_BYTES_MAX {
+                return Ok(json);
+            }
         }
-        if json.len() > JSON_BYTES_MAX {
-            return Err(ManifestError::TooLong { bytes: json.len(), max: JSON_BYTES_MAX });
+        let (head, notes) = self.clone().apart();
+        let head = serde_json::to_vec(&head).map_err(bad_json)?;
+        let plain_bytes = head.len() + notes.len();
+        if plain_bytes > JSON_BYTES_MAX {
+            return Err(ManifestError::TooLong { bytes: plain_bytes, max: JSON_BYTES_MAX });
         }
-        let bytes = compress(&json);
+        let bytes = compress(&[&(head.len() as u32).to_le_bytes()[..], &head, &notes].concat());
         if bytes.len() > MANIFEST_BYTES_MAX {
             return Err(ManifestError::TooLong { bytes: bytes.len(), max: MANIFEST_BYTES_MAX });
         }
@@ -204,14 +227,26 @@ impl ManifestItem {
         if bytes.len() > MANIFEST_BYTES_MAX {
             return Err(ManifestError::TooLong { bytes: bytes.len(), max: MANIFEST_BYTES_MAX });
         }
-        let json = if bytes.starts_with(b"{") {
-            Cow::Borrowed(bytes)
+        let bad = |what: String| ManifestError::Json { what };
+        let from_json = |json: &[u8]| serde_json::from_slice::<Self>(json).map_err(|error| bad(error.to_string()));
+        let item = if bytes.starts_with(b"{") {
+            from_json(bytes)?
         } else {
-            let json = decompress(bytes, None, JSON_BYTES_MAX, "the manifest item");
-            Cow::Owned(json.map_err(|error| ManifestError::Json { what: error.to_string() })?)
+            let plain = decompress(bytes, None, JSON_BYTES_MAX + 4, "the manifest item");
+            let plain = plain.map_err(|error| bad(error.to_string()))?;
+            if plain.starts_with(b"{") {
+                // As an earlier version wrote it: zstd of the whole JSON.
+                from_json(&plain)?
+            } else {
+                let parts = plain.split_first_chunk::<4>();
+                let parts =
+                    parts.and_then(|(length, rest)| rest.split_at_checked(u32::from_le_bytes(*length) as usize));
+                let (head, notes) = parts.ok_or_else(|| bad("it ends early".to_owned()))?;
+                let mut item = from_json(head)?;
+                notes::decode(notes, &mut item.sources).map_err(|error| bad(format!("its notes: {error}")))?;
+                item
+            }
         };
-        let item: Self =
-            serde_json::from_slice(&json).map_err(|error| ManifestError::Json { what: error.to_string() })?;
         check_batches(&item.sources)?;
         Ok(item)
     }
@@ -219,7 +254,7 @@ impl ManifestItem {
     /// Whether the block may hold samples of the closed stretch `[from, to]`.
     #[must_use]
     pub fn overlaps(&self, from: Timestamp, to: Timestamp) -> bool {
-        self.samples > 0 && self.min_time <= to && self.max_time >= from
+        self.name.is_some() && self.samples > 0 && self.min_time <= to && self.max_time >= from
     }
 }
 

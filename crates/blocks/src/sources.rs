@@ -11,13 +11,14 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use series::{Epoch, SourceName, Timestamp};
+use series::{Epoch, SourceName, TEN_MINUTES_MS, Timestamp, Window};
 use wire::Counters;
 
 use crate::manifest::ManifestError;
+use crate::notes;
 
-/// Batches that the notes of one item may speak of.
-pub const BATCHES_PER_ITEM_MAX: u64 = 1_000_000;
+/// Batches that the notes of one item may speak of: a day of ten thousand agents that flush each second.
+pub const BATCHES_PER_ITEM_MAX: u64 = 1_000_000_000;
 
 /// One source, as a manifest item knows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,7 +85,7 @@ impl SourceNote {
     /// Samples that its batches brought, each batch once.
     #[must_use]
     pub fn received(&self) -> u64 {
-        NoteSet::from_notes(&self.notes).0.values().map(|facts| facts.samples).sum()
+        notes::samples(&notes::union(self.notes.clone()))
     }
 }
 
@@ -93,6 +94,12 @@ impl BatchNote {
     #[must_use]
     pub fn new(epoch: Epoch, seq: u64, window: Timestamp, samples: u64) -> Self {
         Self { epoch, from_seq: seq, to_seq: seq, window, samples, rejected: BTreeMap::new() }
+    }
+
+    /// The window of which it speaks.
+    #[must_use]
+    pub fn block_window(&self) -> Window {
+        Window { start: self.window, end: self.window.plus_ms(TEN_MINUTES_MS) }
     }
 
     /// How many batches it speaks of.
@@ -118,10 +125,10 @@ pub fn join_counters(a: Counters, b: Counters) -> Counters {
 /// belongs to a block and not to notes.
 #[must_use]
 pub fn join_sources(notes: impl IntoIterator<Item = SourceNote>) -> Vec<SourceNote> {
-    let mut by_source: BTreeMap<SourceName, (SourceNote, NoteSet)> = BTreeMap::new();
+    let mut by_source: BTreeMap<SourceName, SourceNote> = BTreeMap::new();
     for note in notes {
-        let empty = || (SourceNote::new(note.source.clone(), note.last_seen), NoteSet::default());
-        let (joined, set) = by_source.entry(note.source.clone()).or_insert_with(empty);
+        let empty = || SourceNote::new(note.source.clone(), note.last_seen);
+        let joined = by_source.entry(note.source.clone()).or_insert_with(empty);
         joined.last_seen = joined.last_seen.max(note.last_seen);
         joined.run = joined.run.take().max(note.run);
         for (epoch, counters) in note.counters {
@@ -131,61 +138,9 @@ pub fn join_sources(notes: impl IntoIterator<Item = SourceNote>) -> Vec<SourceNo
             };
             joined.counters.insert(epoch, newest);
         }
-        set.extend(&note.notes);
+        joined.notes.extend(note.notes);
     }
-    by_source.into_values().map(|(note, set)| SourceNote { notes: set.into_notes(), ..note }).collect()
-}
-
-/// The key of a fact within a source. Seq comes last, so that runs stand together.
-pub(crate) type NoteKey = (Epoch, Timestamp, u64);
-
-/// What is known of one batch in one window.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Facts {
-    pub(crate) samples: u64,
-    pub(crate) rejected: BTreeMap<String, u64>,
-}
-
-/// Facts by key: the set that everything is counted from.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct NoteSet(pub(crate) BTreeMap<NoteKey, Facts>);
-
-impl NoteSet {
-    pub(crate) fn from_notes<'a>(notes: impl IntoIterator<Item = &'a BatchNote>) -> Self {
-        let mut set = Self::default();
-        set.extend(notes);
-        set
-    }
-
-    /// Two notes of one batch say the same, because a batch never changes; where they do not (a
-    /// reader with other limits), the greater number counts.
-    pub(crate) fn extend<'a>(&mut self, notes: impl IntoIterator<Item = &'a BatchNote>) {
-        for note in notes {
-            for seq in note.from_seq..=note.to_seq {
-                let facts = self.0.entry((note.epoch, note.window, seq)).or_default();
-                facts.samples = facts.samples.max(note.samples);
-                for (reason, count) in &note.rejected {
-                    let known = facts.rejected.entry(reason.clone()).or_default();
-                    *known = (*known).max(*count);
-                }
-            }
-        }
-    }
-
-    pub(crate) fn into_notes(self) -> Vec<BatchNote> {
-        let mut notes: Vec<BatchNote> = Vec::new();
-        for ((epoch, window, seq), Facts { samples, rejected }) in self.0 {
-            if let Some(last) = notes.last_mut()
-                && (last.epoch, last.window, last.to_seq.checked_add(1)) == (epoch, window, Some(seq))
-                && (last.samples, &last.rejected) == (samples, &rejected)
-            {
-                last.to_seq = seq;
-            } else {
-                notes.push(BatchNote { epoch, from_seq: seq, to_seq: seq, window, samples, rejected });
-            }
-        }
-        notes
-    }
+    by_source.into_values().map(|note| SourceNote { notes: notes::union(note.notes), ..note }).collect()
 }
 
 /// Refuses notes that speak of more batches than can be.

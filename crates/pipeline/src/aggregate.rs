@@ -15,7 +15,8 @@ use ports::{Condition, Delivered, ITEM_BYTES_MAX, Key, Partition, Ports, TenantI
 use series::{DAY_MS, Epoch, SourceName, TEN_MINUTES_MS, Window};
 use wire::{Batch, Counters, Rejection, SeriesColumn, StreamEnvelope, StreamKind};
 
-pub use compact::{KEEP_REPLACED_MS, SETTLE_MS, WINDOWS_PER_RUN_MAX, compact};
+pub use blocks::{KEEP_REPLACED_MS, LATE_EVERY_MS, SETTLE_MS};
+pub use compact::{FLIP_MS_MAX, FLIPS_PER_RUN_MAX, SWEPT_PER_RUN_MAX, compact};
 pub use rejoin::{Rejoined, rejoin};
 
 use crate::error::Fault;

@@ -1,14 +1,17 @@
 //! The manifest, read and written: which blocks there are, and what they replace.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use blocks::{Level, ManifestItem, Packed, RollupObject};
+use blocks::{Known, Level, ManifestItem, Packed, RollupObject};
 use ports::{Condition, Key, Partition, Ports, TenantId, Timestamp, Write};
 use series::Window;
 
 use crate::error::Fault;
 use crate::read::BlockCache;
+
+/// Everything since 1970.
+pub(crate) const ALL_TIME: (Timestamp, Timestamp) = (Timestamp(1), Timestamp(i64::MAX));
 
 /// An item with its place.
 #[derive(Debug, Clone)]
@@ -22,6 +25,11 @@ impl Placed {
     pub(crate) fn id(&self) -> &str {
         self.sort.rsplit('/').next().unwrap_or("")
     }
+
+    /// As the plan of compaction reads it.
+    pub(crate) fn known(&self) -> Known<'_> {
+        Known { id: self.id(), item: &self.item }
+    }
 }
 
 /// Stores a block and then its item: readers see both or neither.
@@ -29,11 +37,29 @@ pub(crate) async fn put(ports: &Ports, tenant: &TenantId, packed: Packed) -> Res
     if let Some(name) = &packed.item.name {
         ports.blobs.put(&blob_name(tenant, packed.item.level, name), packed.bytes).await?;
     }
-    let value = packed.item.encode().map_err(|e| Fault::Internal(e.to_string()))?;
-    let key = Key::new(Partition::Manifest(tenant.clone()), packed.item.sort_key());
+    put_item(ports, tenant, &packed.item).await
+}
+
+/// Stores an item whose objects are stored.
+pub(crate) async fn put_item(ports: &Ports, tenant: &TenantId, item: &ManifestItem) -> Result<(), Fault> {
+    let value = item.encode().map_err(|e| Fault::Internal(e.to_string()))?;
+    let key = Key::new(Partition::Manifest(tenant.clone()), item.sort_key());
     // The place names the content: an item that is there already is this one.
     ports.table.write(Write::put(key, value, Condition::Absent)).await?;
     Ok(())
+}
+
+/// Deletes the item at a place.
+pub(crate) async fn delete(ports: &Ports, tenant: &TenantId, sort: &str) -> Result<(), Fault> {
+    let key = Key::new(Partition::Manifest(tenant.clone()), sort);
+    ports.table.write(Write::Delete { key, condition: Condition::Always }).await?;
+    Ok(())
+}
+
+/// The place of an item of which the id is known.
+pub(crate) fn sort_of(known: &Known<'_>) -> String {
+    let Known { id, item } = known;
+    format!("{}/{:020}/{id}", item.level.as_str(), item.window.start.ms().max(0))
 }
 
 /// Items of blocks that may hold samples of `[from, to]`, replaced ones left out.
@@ -89,15 +115,6 @@ pub(crate) fn without_replaced(mut items: Vec<Placed>) -> Vec<Placed> {
     items
 }
 
-/// By window, in time order.
-pub(crate) fn by_window(items: Vec<Placed>) -> BTreeMap<Window, Vec<Placed>> {
-    let mut windows: BTreeMap<Window, Vec<Placed>> = BTreeMap::new();
-    for placed in items {
-        windows.entry(placed.item.window).or_default().push(placed);
-    }
-    windows
-}
-
 /// Where a block's object lies. The tenant is part of the name, so that a bucket can be split by it.
 /// Late blocks lie apart: the same samples may come fresh and, delivered again after an outage, late,
 /// and the sweep of a window must not take the block from under the other.
@@ -116,7 +133,6 @@ pub(crate) fn blob_names(tenant: &TenantId, item: &ManifestItem) -> Vec<String> 
 }
 
 /// Where an object of rollups lies.
-#[expect(dead_code, reason = "compaction is about to write them")]
 pub(crate) fn rollup_name(tenant: &TenantId, rollup: &RollupObject) -> String {
     format!("{tenant}/rollups/{}/{}.parquet", rollup.width_ms, rollup.name)
 }

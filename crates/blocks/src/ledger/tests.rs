@@ -3,11 +3,11 @@ use series::{TEN_MINUTES_MS, Window};
 use wire::SeriesColumn;
 
 use super::*;
-use crate::compact::{PackNotes, compact, pack};
+use crate::compact::{PackNotes, pack};
 use crate::join::{Block, join};
 use crate::manifest::Level;
 use crate::sources::{BatchNote, join_sources};
-use crate::testing::{any_columns, column};
+use crate::testing::{any_columns, column, compact};
 
 fn window() -> Window {
     Window::around(Timestamp(0), TEN_MINUTES_MS)
@@ -224,7 +224,7 @@ proptest! {
         prop_assert!(before.is_conserved());
 
         // After it every number is.
-        let compacted = compact(inputs.clone(), Timestamp(0)).unwrap();
+        let compacted = compact(inputs.clone()).unwrap();
         prop_assert_eq!(&compacted.block, &truth);
         let mut all = items.clone();
         all.push(&compacted.item);

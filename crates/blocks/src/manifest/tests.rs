@@ -74,7 +74,7 @@ fn replaced_items_do_not_count_and_shared_blocks_stay() {
 
 #[test]
 fn an_item_overlaps_where_its_samples_are() {
-    let item = ManifestItem { samples: 1, min_time: Timestamp(10), max_time: Timestamp(20), ..item(None, &[]) };
+    let item = ManifestItem { samples: 1, min_time: Timestamp(10), max_time: Timestamp(20), ..item(Some("00ff"), &[]) };
     for (from, to, expected) in [(0, 9, false), (0, 10, true), (20, 30, true), (21, 30, false), (12, 13, true)] {
         assert_eq!(item.overlaps(Timestamp(from), Timestamp(to)), expected, "{from} to {to}");
     }
@@ -101,13 +101,29 @@ fn a_long_item_is_compressed() {
 
 #[test]
 fn json_bytes_at_the_limit_and_one_past_it() {
-    let at = of_bytes(JSON_BYTES_MAX, |_| 'x');
-    assert!(ManifestItem::decode(&at.encode().unwrap()).is_ok());
-    let past = of_bytes(JSON_BYTES_MAX + 1, |_| 'x');
+    let plain = |item: &ManifestItem| {
+        let (head, notes) = item.clone().apart();
+        serde_json::to_vec(&head).unwrap().len() + notes.len()
+    };
+    let base = of_bytes(20_000, |_| 'x');
+    let more = JSON_BYTES_MAX - plain(&base);
+    let at = of_bytes(20_000 + more, |_| 'x');
+    assert_eq!(plain(&at), JSON_BYTES_MAX);
+    assert_eq!(ManifestItem::decode(&at.encode().unwrap()), Ok(at));
+    let past = of_bytes(20_001 + more, |_| 'x');
     let (bytes, max) = (JSON_BYTES_MAX + 1, JSON_BYTES_MAX);
     assert_eq!(past.encode(), Err(ManifestError::TooLong { bytes, max }));
-    let packed = compress(&serde_json::to_vec(&past).unwrap());
+    let (head, notes) = past.apart();
+    let head = serde_json::to_vec(&head).unwrap();
+    let packed = compress(&[&(head.len() as u32).to_le_bytes()[..], &head, &notes].concat());
     assert!(matches!(ManifestItem::decode(&packed), Err(ManifestError::Json { .. })));
+}
+
+#[test]
+fn an_item_of_an_earlier_version_is_read() {
+    let item = of_bytes(PLAIN_JSON_BYTES_MAX + 1, |_| 'x');
+    let json = serde_json::to_vec(&item).unwrap();
+    assert_eq!(ManifestItem::decode(&compress(&json)), Ok(item));
 }
 
 #[test]

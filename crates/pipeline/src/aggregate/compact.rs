@@ -1,23 +1,27 @@
-//! Compaction of closed 10 min windows, and the sweep of what was replaced.
+//! Compaction of closed windows, and the sweep of what was replaced; what is due is `blocks::plan`'s to say.
 //!
-//! The flip from inputs to the joined block is one conditional put of an item that lists them.
-//! A crash before it leaves a block that nobody reads; a crash after it leaves inputs that nobody
-//! reads. Both are met by the next run: the same set gives the same bytes, and the sweep deletes.
+//! A flip is one conditional put of an item that names the joined block, its rollups and the items that
+//! it replaces; all objects are written before it. A crash before it leaves objects that nobody
+//! reads; a crash after it leaves items that nobody reads. Both are met by a later run: the same set gives
+//! the same bytes, and sweeps delete. Two runs at the same time write the same item, or two that the
+//! next one joins.
 
-use blocks::Level;
-use ports::{Condition, Key, Partition, TenantId, Timestamp, Write};
-use series::{HOUR_MS, MINUTE_MS, TEN_MINUTES_MS, Window};
+use std::collections::{BTreeMap, BTreeSet};
+
+use blocks::{CompactError, Job, Joiner, Known, Level, ManifestItem, Object, deletable, plan};
+use ports::{Key, Partition, PortError, TenantId, Timestamp};
+use series::{DAY_MS, MINUTE_MS};
 
 use crate::error::Fault;
 use crate::manifest::{self, Placed};
-use crate::{Context, documents, read};
+use crate::{Context, documents};
 
-/// A window is compacted this long after it can take fresh blocks no more.
-pub const SETTLE_MS: i64 = MINUTE_MS;
-/// Inputs are deleted this long after their window ended, at the earliest.
-pub const KEEP_REPLACED_MS: i64 = HOUR_MS + 2 * TEN_MINUTES_MS;
-/// Windows of one run, so that a run ends in time.
-pub const WINDOWS_PER_RUN_MAX: usize = 30;
+/// Flips of one run and tenant, so that a run ends in time.
+pub const FLIPS_PER_RUN_MAX: usize = 30;
+/// Items that one run deletes.
+pub const SWEPT_PER_RUN_MAX: usize = 1_000;
+/// A flip that takes longer than this is given up: what it has read may be swept by then.
+pub const FLIP_MS_MAX: i64 = 30 * MINUTE_MS;
 
 /// Joins the blocks of every tenant's closed windows and deletes what was replaced long ago. A
 /// window that fails is the run's error, and does not stop the others.
@@ -30,62 +34,114 @@ pub async fn compact(context: &Context) -> Result<(), Fault> {
 }
 
 async fn compact_tenant(context: &Context, tenant: &TenantId) -> Result<(), Fault> {
-    let ports = &context.ports;
-    let now = ports.clock.now();
-    let open_from = Window::of_block(now.plus_ms(-SETTLE_MS), TEN_MINUTES_MS).previous().start;
-    let span = (Timestamp(0), open_from.plus_ms(-1));
-    let fresh = manifest::level_between(ports, &context.blocks, tenant, Level::Fresh, span).await?;
-    let mut outcome = Ok(());
-    for (window, fresh) in manifest::by_window(fresh).into_iter().take(WINDOWS_PER_RUN_MAX) {
-        outcome = outcome.and(compact_window(context, tenant, window, fresh).await);
+    let now = context.ports.clock.now();
+    let items = working_set(context, tenant).await?;
+    let known: Vec<Known<'_>> = items.iter().map(Placed::known).collect();
+    let jobs = plan(&known, now);
+    let due = jobs.len();
+    let (mut outcome, mut failed) = (Ok(()), 0_usize);
+    for job in jobs.into_iter().take(FLIPS_PER_RUN_MAX) {
+        if let Err(fault) = flip(context, tenant, &job, &known, now).await {
+            tracing::error!(%tenant, level = job.level.as_str(), window = %job.window.start, "a window is not compacted: {fault}");
+            failed += 1;
+            outcome = outcome.and(Err(fault));
+        }
     }
-    outcome
+    if due > 0 {
+        tracing::info!(%tenant, due, failed, at_once = FLIPS_PER_RUN_MAX, "windows were compacted");
+    }
+    outcome.and(sweep(context, tenant, &items, now).await)
 }
 
-async fn compact_window(context: &Context, tenant: &TenantId, window: Window, fresh: Vec<Placed>) -> Result<(), Fault> {
-    let instant = (window.end, window.end);
-    let mut items = manifest::level_between(&context.ports, &context.blocks, tenant, Level::Ten, instant).await?;
-    items.extend(fresh);
-    join_window(context, tenant, manifest::without_replaced(items)).await?;
-    if window.end.plus_ms(KEEP_REPLACED_MS) < context.ports.clock.now() {
-        sweep(context, tenant, window).await?;
+/// All items but those of days that no other item touches.
+async fn working_set(context: &Context, tenant: &TenantId) -> Result<Vec<Placed>, Fault> {
+    let (ports, cache) = (&context.ports, &context.blocks);
+    let mut items = Vec::new();
+    for level in [Level::Fresh, Level::Ten, Level::Hour, Level::Late] {
+        items.extend(manifest::level_between(ports, cache, tenant, level, manifest::ALL_TIME).await?);
+    }
+    let days: BTreeSet<_> = items.iter().map(|placed| placed.item.window.widened(DAY_MS)).collect();
+    for day in days {
+        items.extend(manifest::level_between(ports, cache, tenant, Level::Day, (day.end, day.end)).await?);
+    }
+    Ok(items)
+}
+
+/// Writes the objects of a job's item, and then the item.
+async fn flip(
+    context: &Context,
+    tenant: &TenantId,
+    job: &Job,
+    known: &[Known<'_>],
+    started: Timestamp,
+) -> Result<(), Fault> {
+    let ports = &context.ports;
+    let by_id: BTreeMap<&str, Known<'_>> = known.iter().map(|one| (one.id, *one)).collect();
+    let present: BTreeSet<&str> = by_id.keys().copied().collect();
+    let inputs: Vec<Known<'_>> = job.inputs.iter().filter_map(|id| by_id.get(id.as_str()).copied()).collect();
+    let failed = |error: CompactError| Fault::Internal(format!("compaction: {error}"));
+    let mut joiner = Joiner::new((job.level, job.window), &inputs, &present, ports.clock.now()).map_err(failed)?;
+    for _ in 0..joiner.parts() {
+        let mut columns = Vec::new();
+        for input in &inputs {
+            let (all, places) = (manifest::blob_names(tenant, input.item), joiner.places(input.item));
+            for name in all.get(places).unwrap_or_default() {
+                let Some(bytes) = ports.blobs.get(name).await? else {
+                    return is_gone(context, tenant, input, name).await;
+                };
+                let read = blocks::decode_where(bytes, |labels| joiner.wants(labels));
+                let read = read.map_err(|e| Fault::Internal(format!("the block {name}: {e}")))?;
+                columns.extend(joiner.own(input.item, read));
+            }
+        }
+        for object in joiner.add(columns).map_err(failed)? {
+            let (place, bytes) = match object {
+                Object::Samples { name, bytes } => (manifest::blob_name(tenant, job.level, &name), bytes),
+                Object::Rollups { listed, bytes } => (manifest::rollup_name(tenant, &listed), bytes),
+            };
+            ports.blobs.put(&place, bytes).await?;
+        }
+    }
+    let items = joiner.finish().map_err(failed)?;
+    if ports.clock.now() > started.plus_ms(FLIP_MS_MAX) {
+        return Err(PortError::transient("clock", "a flip took too long, and what it read may be gone").into());
+    }
+    for item in &items {
+        manifest::put_item(ports, tenant, item).await?;
     }
     Ok(())
 }
 
-async fn join_window(context: &Context, tenant: &TenantId, live: Vec<Placed>) -> Result<(), Fault> {
-    if live.iter().all(|placed| placed.item.level == Level::Ten) && live.len() <= 1 {
-        return Ok(());
+/// A block that is not stored: somebody else has swept it since, together with its item; or it is lost.
+async fn is_gone(context: &Context, tenant: &TenantId, input: &Known<'_>, name: &str) -> Result<(), Fault> {
+    let key = Key::new(Partition::Manifest(tenant.clone()), manifest::sort_of(input));
+    match context.ports.table.get(&key).await? {
+        None => Ok(()),
+        Some(_) => Err(Fault::Internal(format!("the object {name} is in the manifest and not stored"))),
     }
-    let mut inputs = Vec::with_capacity(live.len());
-    for placed in live {
-        let block = read::block(&context.ports, &context.blocks, tenant, &placed.item).await?;
-        let block = block.ok_or_else(|| Fault::Internal(format!("the block of {} is not stored", placed.sort)))?;
-        inputs.push(((*placed.item).clone(), (*block).clone()));
-    }
-    let packed =
-        blocks::compact(inputs, context.ports.clock.now()).map_err(|e| Fault::Internal(format!("compaction: {e}")))?;
-    manifest::put(&context.ports, tenant, packed).await
 }
 
-/// Deletes the replaced items of a window: first the block, then the item, so that a crash between
-/// the two is met again.
-async fn sweep(context: &Context, tenant: &TenantId, window: Window) -> Result<(), Fault> {
-    let ports = &context.ports;
-    let instant = (window.end, window.end);
-    let mut items = manifest::level_between(ports, &context.blocks, tenant, Level::Ten, instant).await?;
-    items.extend(manifest::level_between(ports, &context.blocks, tenant, Level::Fresh, instant).await?);
-    let live = manifest::without_replaced(items.clone());
-    let kept = |name: &String| live.iter().any(|placed| manifest::blob_names(tenant, &placed.item).contains(name));
-    for placed in &items {
-        if live.iter().any(|alive| alive.sort == placed.sort) {
-            continue;
+/// Deletes items that were replaced long ago: first their objects, then them, so that a crash between the
+/// two is met again.
+pub(super) async fn sweep(context: &Context, tenant: &TenantId, items: &[Placed], now: Timestamp) -> Result<(), Fault> {
+    let known: Vec<Known<'_>> = items.iter().map(Placed::known).collect();
+    let ids = deletable(&known, now);
+    let gone: BTreeSet<&str> = ids.iter().map(String::as_str).collect();
+    let by_id: BTreeMap<&str, &Placed> = items.iter().map(|placed| (placed.id(), placed)).collect();
+    let stay = items.iter().filter(|placed| !gone.contains(placed.id()));
+    // Two items may name one object.
+    let kept: BTreeSet<String> = stay.flat_map(|placed| objects(tenant, &placed.item)).collect();
+    for placed in ids.iter().filter_map(|id| by_id.get(id.as_str())).take(SWEPT_PER_RUN_MAX) {
+        for name in objects(tenant, &placed.item).filter(|name| !kept.contains(name)) {
+            context.ports.blobs.delete(&name).await?;
         }
-        for name in manifest::blob_names(tenant, &placed.item).into_iter().filter(|name| !kept(name)) {
-            ports.blobs.delete(&name).await?;
-        }
-        let key = Key::new(Partition::Manifest(tenant.clone()), &placed.sort);
-        ports.table.write(Write::Delete { key, condition: Condition::Always }).await?;
+        manifest::delete(&context.ports, tenant, &placed.sort).await?;
     }
     Ok(())
+}
+
+/// Where all objects of an item lie.
+pub(super) fn objects(tenant: &TenantId, item: &ManifestItem) -> impl Iterator<Item = String> {
+    let rollups = item.rollups.iter().map(|rollup| manifest::rollup_name(tenant, rollup));
+    manifest::blob_names(tenant, item).into_iter().chain(rollups.collect::<Vec<_>>())
 }

@@ -45,11 +45,19 @@ async fn a_closed_window_becomes_one_block_with_the_same_samples_and_ledger() {
     aggregate::compact(&bench.context).await.unwrap();
     assert_eq!(items(&bench).await, after_flip, "the same set is not written twice");
 
-    // Inputs go an hour later, not before; what is read stays the same.
-    bench.clock.set(started.plus_ms(TEN_MINUTES_MS + aggregate::KEEP_REPLACED_MS + 1));
+    // Inputs go an hour after the flip, not before; what is read stays the same.
+    let flipped = bench.now();
+    bench.clock.set(flipped.plus_ms(aggregate::KEEP_REPLACED_MS - 1));
     aggregate::compact(&bench.context).await.unwrap();
-    assert_eq!(blobs(&bench).await, 1);
-    assert_eq!(bench.number("count_over_time(m[3h])").await, Some(20.0));
+    // The hour has closed: its block and two of rollups.
+    assert_eq!(blobs(&bench).await, 21 + 3);
+    bench.clock.set(flipped.plus_ms(aggregate::KEEP_REPLACED_MS));
+    aggregate::compact(&bench.context).await.unwrap();
+    assert_eq!(blobs(&bench).await, 1 + 3);
+    bench.clock.set(flipped.plus_ms(2 * aggregate::KEEP_REPLACED_MS));
+    aggregate::compact(&bench.context).await.unwrap();
+    assert_eq!(blobs(&bench).await, 3);
+    assert_eq!(bench.number("count_over_time(m[4h])").await, Some(20.0));
     let ledger = sources::all(&bench.context, &TenantId::default()).await.unwrap();
     assert_eq!((ledger[0].counters.stored, ledger[0].counters.generated), (20, 20));
 }
@@ -69,7 +77,7 @@ async fn what_comes_again_after_an_outage_is_not_swept_with_its_window() {
         }
     }
     aggregate::compact(&bench.context).await.unwrap();
-    bench.clock.set(started.plus_ms(TEN_MINUTES_MS + aggregate::KEEP_REPLACED_MS + 1));
+    bench.clock.set(started.plus_ms(4 * TEN_MINUTES_MS + 2 * aggregate::KEEP_REPLACED_MS));
     aggregate::compact(&bench.context).await.unwrap();
     assert_eq!(bench.number("count_over_time(m[3h])").await, Some(1.0));
     let ledger = sources::all(&bench.context, &TenantId::default()).await.unwrap();
