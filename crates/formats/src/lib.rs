@@ -15,11 +15,13 @@ mod lines;
 mod parsed;
 
 pub mod decompress;
+pub mod dogstatsd;
 pub mod graphite;
 pub mod nagios;
 pub mod openmetrics;
 pub mod prometheus_text;
 pub mod remote_write;
+pub mod statsd;
 
 pub use lines::{LINE_BYTES_MAX, Line, LineSplitter};
 pub use parsed::{Parsed, REJECT_TEXT_CHARS_MAX, REJECTS_SHOWN_MAX, Reject, Rejects};
