@@ -4,8 +4,10 @@
 mod checks;
 mod graphite;
 mod host;
+mod listen;
 mod scrape;
 mod sheet;
+mod statsd;
 mod tail;
 
 use std::path::Path;
@@ -13,7 +15,7 @@ use std::path::Path;
 use futures_util::future::BoxFuture;
 use series::Timestamp;
 
-use crate::config::{Config, listen_text};
+use crate::config::Config;
 use crate::intake::Intake;
 use crate::schedule::Job;
 use crate::surroundings::Surroundings;
@@ -54,20 +56,18 @@ pub fn jobs(config: &Config, intake: &Intake) -> Vec<Box<dyn Job>> {
     jobs
 }
 
-/// The listeners of this configuration: Graphite, log files.
+/// The listeners of this configuration: Graphite, StatsD, log files.
 #[must_use]
 pub fn listeners(config: &Config, intake: &Intake) -> Vec<Listener> {
-    for (section, address) in [
-        ("graphite.pickle_listen", listen_text(&config.graphite.pickle_listen)),
-        ("statsd.listen", config.statsd.address()),
-    ] {
-        if !address.is_empty() {
-            tracing::warn!(section, address, "this version of the agent does not have this listener yet");
-        }
-    }
     let mut listeners = Vec::new();
     if !config.graphite.address().is_empty() {
-        listeners.push(graphite::listener(config.graphite.address(), intake));
+        listeners.push(graphite::listener(&config.graphite, intake));
+    }
+    if !config.statsd.address().is_empty() {
+        match statsd::listener(&config.statsd, intake) {
+            Ok(listener) => listeners.push(listener),
+            Err(error) => tracing::error!(%error, "[statsd] is left out"),
+        }
     }
     listeners.extend(config.logs.iter().map(|log| tail::listener(log, &config.data_dir, intake)));
     listeners

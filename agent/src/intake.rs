@@ -31,6 +31,8 @@ pub const REASONS_MAX: usize = 64;
 #[derive(Clone)]
 pub struct Intake {
     shared: Arc<Shared>,
+    /// Whether what comes in is of other hosts, which this handle does not give our `instance`.
+    of_others: bool,
 }
 
 struct Shared {
@@ -78,6 +80,7 @@ impl Intake {
     pub fn new(source: SourceName, labels: &BTreeMap<String, String>, figures: Arc<Figures>) -> Self {
         let labels = labels.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
         Self {
+            of_others: false,
             shared: Arc::new(Shared {
                 source,
                 labels,
@@ -87,6 +90,12 @@ impl Intake {
                 taken: Notify::new(),
             }),
         }
+    }
+
+    /// A handle for what other hosts send through this agent: it carries no `instance` of ours.
+    #[must_use]
+    pub fn for_other_hosts(&self) -> Self {
+        Self { of_others: true, ..self.clone() }
     }
 
     /// Takes samples of the input `job`. Samples whose labels break a limit, or for which there
@@ -238,6 +247,9 @@ impl Intake {
         let configured = self.shared.labels.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let ours = [("instance", source), ("source", source), ("job", job)];
         for (name, value) in configured.chain(ours) {
+            if self.of_others && name == "instance" {
+                continue;
+            }
             if !pairs.iter().any(|(present, _)| *present == name) {
                 pairs.push((name, value));
             }
@@ -280,6 +292,15 @@ mod tests {
             &[("__name__", "up"), ("job", "db"), ("env", "test")],
             r#"up{env="test", instance="web-1", job="db", source="web-1"}"#,
         );
+    }
+
+    #[test]
+    fn what_other_hosts_send_has_no_instance_of_ours() {
+        let intake = intake();
+        intake.for_other_hosts().samples("graphite", [(labels(&[("__name__", "up")]), sample(1.0))]);
+        let taken = intake.take();
+        let shown: Vec<String> = taken.series.keys().map(ToString::to_string).collect();
+        assert_eq!(shown, [r#"up{env="prod", job="graphite", source="web-1"}"#]);
     }
 
     #[test]

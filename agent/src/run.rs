@@ -62,7 +62,9 @@ pub async fn run(
     ended.await;
 
     tracing::info!("stopping");
-    drop((collecting, listening, working));
+    drop((collecting, working));
+    // Listeners give what they still hold to the intake as they end, before the last flush.
+    listening.shutdown().await;
     flusher.flush(true).await;
     end_link(&stop, link).await;
     // The status task sees the end of the link, and the store's thread the end of all its users.

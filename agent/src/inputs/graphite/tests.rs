@@ -1,9 +1,14 @@
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 use series::SourceName;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::time::timeout;
 
 use super::*;
+use crate::config::Networks;
 
 const LIMITS: Limits = Limits { connections: 8, idle: Duration::from_secs(60) };
 
@@ -36,8 +41,15 @@ async fn tcp_server(limits: Limits) -> (SocketAddr, Intake) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
     let (address, intake) = (listener.local_addr().expect("address"), intake());
     let served = intake.clone();
-    tokio::spawn(async move { serve_tcp(&listener, limits, &served).await });
+    tokio::spawn(async move {
+        let door = door("", limits, &served);
+        door.serve_tcp(&listener, |peer| Lines::new(peer, &served)).await;
+    });
     (address, intake)
+}
+
+fn door(address: &str, limits: Limits, intake: &Intake) -> Door {
+    Door::new(WHAT, address, Networks::default(), limits, intake)
 }
 
 #[tokio::test]
@@ -81,7 +93,10 @@ async fn datagrams_with_many_lines() {
     let socket = UdpSocket::bind("127.0.0.1:0").await.expect("bound");
     let (address, intake) = (socket.local_addr().expect("address"), intake());
     let served = intake.clone();
-    tokio::spawn(async move { serve_udp(&socket, &served).await });
+    tokio::spawn(async move {
+        let door = door("", LIMITS, &served);
+        door.serve_udp(&socket, |datagram, peer| give(parse_body(datagram, now()), peer, &served)).await;
+    });
     let sender = UdpSocket::bind("127.0.0.1:0").await.expect("bound");
     sender.send_to("жопа 42 -1\nnot\nvalid 5 6\n".as_bytes(), address).await.expect("sent");
     // As much as IPv4 lets through in one datagram.
@@ -127,7 +142,11 @@ async fn a_taken_address_is_tried_again() {
     let address = other.local_addr().expect("address");
     let intake = intake();
     let served = intake.clone();
-    tokio::spawn(async move { tcp(&address.to_string(), Duration::from_millis(50), &served).await });
+    tokio::spawn(async move {
+        let mut door = door(&address.to_string(), LIMITS, &served);
+        door.pause = Duration::from_millis(50);
+        door.tcp(|peer| Lines::new(peer, &served)).await;
+    });
     // The first attempt fails for certain; only after the port is free can a line arrive.
     tokio::task::yield_now().await;
     drop(other);
