@@ -171,6 +171,11 @@ fn add_line(line: &[u8], number: u64, now: Timestamp, out: &mut Parsed) {
     }
 }
 
+/// The labels of a path that stands alone.
+pub(crate) fn labels(path: &str) -> Result<Labels, Fault> {
+    tags::labels(path).map_err(|(fault, _)| fault)
+}
+
 /// The character, from 1, at byte `at` of the line.
 fn column(line: &[u8], at: usize) -> u64 {
     String::from_utf8_lossy(&line[..at.min(line.len())]).chars().count() as u64 + 1
@@ -190,7 +195,11 @@ fn timestamp(text: &str, now: Timestamp) -> Result<(Timestamp, bool), Fault> {
     if text == "N" {
         return Ok((now, false));
     }
-    let time = number(text, Fault::TimestampNotANumber, Fault::TimestampOutOfRange)?;
+    time_of(number(text, Fault::TimestampNotANumber, Fault::TimestampOutOfRange)?, now)
+}
+
+/// The same of a time that is a number already.
+pub(crate) fn time_of(time: f64, now: Timestamp) -> Result<(Timestamp, bool), Fault> {
     if time.is_nan() {
         return Err(Fault::TimestampNotANumber);
     }
