@@ -4,14 +4,14 @@
 use std::collections::HashMap;
 
 use promql_parser::parser::{AggregateExpr, LabelModifier, token};
-use series::{Labels, METRIC_NAME};
+use series::Labels;
 
 use crate::error::EvalError;
 use crate::eval::Evaluator;
 use crate::format::format_value;
 use crate::grid::Grid;
 use crate::numbers;
-use crate::row::{Row, merge};
+use crate::row::{Row, is_metadata, merge};
 
 mod ranked;
 
@@ -48,7 +48,7 @@ pub(crate) fn eval(evaluator: &Evaluator, aggregate: &AggregateExpr, grid: Grid)
         token::T_STDDEV => |values| numbers::variance(values.iter().copied()).sqrt(),
         token::T_QUANTILE => {
             let quantiles = parameter()?;
-            warn_of_quantiles(evaluator, &quantiles, &name);
+            warn_of_quantiles(evaluator, &quantiles, &name, 0);
             return folded(evaluator, &groups, grid, |step, values| {
                 numbers::quantile(quantiles[step], values.to_vec())
             });
@@ -98,7 +98,7 @@ fn groups(rows: Vec<Row>, modifier: Option<&LabelModifier>) -> Vec<Group> {
             None => Labels::empty(),
             Some(LabelModifier::Include(by)) => row.labels.keep(|name| by.labels.iter().any(|one| one == name)),
             Some(LabelModifier::Exclude(without)) => {
-                row.labels.without(|name| name == METRIC_NAME || without.labels.iter().any(|one| one == name))
+                row.labels.without(|name| is_metadata(name) || without.labels.iter().any(|one| one == name))
             }
         };
         let place = *places.entry(labels.clone()).or_insert(groups.len());
@@ -111,10 +111,20 @@ fn groups(rows: Vec<Row>, modifier: Option<&LabelModifier>) -> Vec<Group> {
     groups
 }
 
-/// Quantiles outside of [0, 1] give infinities, which is seldom meant.
-pub(crate) fn warn_of_quantiles(evaluator: &Evaluator, quantiles: &[f64], word: &str) {
-    if let Some(q) = quantiles.iter().find(|q| !(0.0..=1.0).contains(*q)) {
-        let q = format_value(*q);
-        evaluator.annotate(&format!("warning: quantile value should be between 0 and 1, got {q}"), word);
+/// Quantiles outside of [0, 1] give infinities, which is seldom meant. The quantile is the argument number
+/// `index` of the function `word`.
+pub(crate) fn warn_of_quantiles(evaluator: &Evaluator, quantiles: &[f64], word: &str, index: usize) {
+    let least = quantiles.iter().copied().fold(f64::INFINITY, f64::min);
+    let greatest = quantiles.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let any_nan = quantiles.iter().copied().find(|q| q.is_nan());
+    for q in
+        any_nan.into_iter().chain([least].into_iter().filter(|q| *q < 0.0)).chain((greatest > 1.0).then_some(greatest))
+    {
+        let q = format_value(q);
+        evaluator.annotate_argument(
+            &format!("warning: quantile value should be between 0 and 1, got {q}"),
+            word,
+            index,
+        );
     }
 }

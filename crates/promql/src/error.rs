@@ -23,16 +23,16 @@ pub enum EvalError {
     /// A range query of a range vector or a string.
     #[error("a range query needs a scalar or an instant vector, this is a {found}")]
     NotARange { found: &'static str },
-    #[error("vector cannot contain metrics with the same labelset: {labels} is there twice")]
+    #[error("vector cannot contain metrics with the same labelset ({labels} is there twice)")]
     DuplicateLabelset { labels: String },
     #[error(
         "found duplicate series for the match group {group} on the {side} hand-side of the operation: \
-         {first} and {second}; many-to-many matching not allowed: matching labels must be unique on one side"
+         [{first}, {second}];many-to-many matching not allowed: matching labels must be unique on one side"
     )]
     ManyToMany { group: String, side: &'static str, first: String, second: String },
-    #[error("multiple matches for labels {group}: many-to-one matching must be explicit (group_left/group_right)")]
+    #[error("multiple matches for labels: many-to-one matching must be explicit (group_left/group_right) ({group})")]
     ManyToOne { group: String },
-    #[error("multiple matches for labels {group}: grouping labels must ensure unique matches")]
+    #[error("multiple matches for labels: grouping labels must ensure unique matches ({group})")]
     NotUnique { group: String },
     /// An argument has a value that the function refuses.
     #[error("{what}")]

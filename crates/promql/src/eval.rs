@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 
 use promql_parser::parser::Expr as Tree;
-use series::{Labels, Sample, Timestamp};
+use series::{Labels, RollupSeries, Sample, Timestamp};
 
 use crate::error::EvalError;
 use crate::grid::Grid;
@@ -207,19 +207,40 @@ impl<'a> Evaluator<'a> {
 
     /// Reads the series of one selector.
     pub(crate) fn select(&self, selection: &Selection) -> Result<Vec<Series>, EvalError> {
-        let found = self.storage.select(&selection.matchers, selection.from, selection.to)?;
-        let limits = &self.options.limits;
-        let series = self.series_used.get().saturating_add(found.len() as u64);
-        self.series_used.set(series);
-        if series > limits.series_max {
-            let hint = " series read; more matchers select fewer";
-            return Err(EvalError::Limit { limit: "series_max", max: limits.series_max, hint });
-        }
+        let (from, to) = (selection.from, selection.to);
+        let found = self.storage.select(&selection.matchers, from, to)?;
+        self.count_series(found.len())?;
         for one in &found {
-            self.charge(1, one.samples.len())?;
-            self.samples_read.set(self.samples_read.get().saturating_add(one.samples.len() as u64));
+            // The storage may give more than was asked for; that is not looked at.
+            let first = one.samples.partition_point(|sample| sample.at < from);
+            let end = one.samples.partition_point(|sample| sample.at <= to);
+            self.count_read(end.saturating_sub(first))?;
         }
         Ok(found)
+    }
+
+    fn count_series(&self, more: usize) -> Result<(), EvalError> {
+        let series = self.series_used.get().saturating_add(more as u64);
+        self.series_used.set(series);
+        let max = self.options.limits.series_max;
+        let hint = " series read; more matchers select fewer";
+        if series > max { Err(EvalError::Limit { limit: "series_max", max, hint }) } else { Ok(()) }
+    }
+
+    fn count_read(&self, samples: usize) -> Result<(), EvalError> {
+        self.samples_read.set(self.samples_read.get().saturating_add(samples as u64));
+        self.charge(1, samples)
+    }
+
+    /// Reads the rollups of one selector, where there are any; a rollup counts as a sample.
+    pub(crate) fn rollups(&self, selection: &Selection, width_ms: i64) -> Result<Option<Vec<RollupSeries>>, EvalError> {
+        let (from, to) = (selection.from, selection.to);
+        let Some(found) = self.storage.rollups(&selection.matchers, from, to, width_ms)? else { return Ok(None) };
+        self.count_series(found.len())?;
+        for one in &found {
+            self.count_read(one.rollups.len())?;
+        }
+        Ok(Some(found))
     }
 
     /// Counts samples read or points about to be computed; called before they are allocated.
@@ -257,9 +278,9 @@ impl<'a> Evaluator<'a> {
         self.annotate_at(message, place_of(self.text, word));
     }
 
-    /// The same with the place of the first argument of `function`.
-    pub(crate) fn annotate_argument(&self, message: &str, function: &str) {
-        self.annotate_at(message, place_of_argument(self.text, function));
+    /// The same with the place of an argument, counted from 0, of `function`.
+    pub(crate) fn annotate_argument(&self, message: &str, function: &str, index: usize) {
+        self.annotate_at(message, place_of_argument(self.text, function, index));
     }
 
     fn annotate_at(&self, message: &str, (line, column): (usize, usize)) {

@@ -9,6 +9,7 @@ use crate::eval::{Evaluator, Out};
 use crate::grid::{Grid, seconds};
 use crate::parse::Extension;
 use crate::range_vector::{self, Reads, Window};
+use crate::rolled;
 use crate::row::{Row, merge};
 
 mod absence;
@@ -21,6 +22,8 @@ mod ordering;
 mod over_time;
 mod rate;
 mod trend;
+
+pub(crate) use rate::SampledEnds;
 
 /// A function of the samples in a window.
 pub(crate) type RangeFunction = fn(&Window) -> Option<f64>;
@@ -138,13 +141,22 @@ fn over_range(evaluator: &Evaluator, call: &Call, grid: Grid) -> Result<Vec<Row>
     let scalars: Vec<Vec<f64>> =
         others.iter().map(|arg| evaluator.scalar(arg, grid)).collect::<Result<_, EvalError>>()?;
     if name == "quantile_over_time" {
-        scalars.iter().for_each(|points| crate::aggregate::warn_of_quantiles(evaluator, points, name));
+        scalars.iter().for_each(|points| crate::aggregate::warn_of_quantiles(evaluator, points, name, 0));
     }
     if name == "double_exponential_smoothing"
-        && let Some(factor) = scalars.iter().flatten().find(|factor| !(**factor > 0.0 && **factor < 1.0))
+        && let Some((place, factor)) = scalars.iter().enumerate().find_map(|(place, points)| {
+            points.iter().find(|factor| **factor <= 0.0 || **factor >= 1.0).map(|factor| (place, factor))
+        })
     {
-        let what = format!("invalid smoothing or trend factor, expected 0 < factor < 1, got {factor}");
+        let (name, short) = if place == 0 { ("smoothing", "sf") } else { ("trend", "tf") };
+        let what = format!("invalid {name} factor. Expected: 0 < {short} < 1, got: {factor:.6}");
         return Err(EvalError::Argument { what });
+    }
+    if rolled::knows(name)
+        && let Some((series, windows)) = range_vector::rollups(evaluator, range, name, grid)?
+    {
+        let rows = rolled::over_windows(evaluator, name, &series, windows, grid)?;
+        return named(evaluator, name, rows);
     }
     let vector = range_vector::load(evaluator, range, Some(name), grid)?;
     let Some(Over { reads, function }) = over(name, vector.extension) else {
@@ -153,17 +165,25 @@ fn over_range(evaluator: &Evaluator, call: &Call, grid: Grid) -> Result<Vec<Row>
     let mut rows = Vec::with_capacity(vector.series.len());
     for series in &vector.series {
         let mut points = evaluator.blank(grid)?;
-        if matches!(name, "rate" | "increase") {
-            rate::doubt_counter(evaluator, name, &series.labels);
-        }
         vector.windows(evaluator, series, grid, reads, &scalars, |step, window| {
             if let Some(value) = function(&window) {
                 points[step] = value;
             }
         })?;
-        rows.push(Row { labels: series.labels.clone(), drop_name: series.drop_name, points });
+        let row = Row { labels: series.labels.clone(), drop_name: series.drop_name, points };
+        if !row.is_present() {
+            continue;
+        }
+        rows.push(row);
     }
-    rows.retain(Row::is_present);
+    named(evaluator, name, rows)
+}
+
+/// The rows of a function of windows, without the metric's name where it is another quantity.
+fn named(evaluator: &Evaluator, name: &str, rows: Vec<Row>) -> Result<Vec<Row>, EvalError> {
+    if matches!(name, "rate" | "increase") {
+        rows.iter().for_each(|row| rate::doubt_counter(evaluator, name, &row.labels));
+    }
     if over_time::keeps_name(name) { merge(rows) } else { evaluator.unnamed(rows) }
 }
 

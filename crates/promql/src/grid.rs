@@ -91,6 +91,17 @@ impl Moved {
         self.fixed.unwrap_or(at).saturating_sub(self.offset)
     }
 
+    /// Whether windows of `back` milliseconds, at every time that is looked at over a whole grid, are made of whole
+    /// buckets of `width`.
+    pub(crate) fn is_aligned(self, grid: Grid, back: i64, width: i64) -> bool {
+        let whole = |ms: i64| ms.rem_euclid(width.max(1)) == 0;
+        let first = self.apply(grid.at(0));
+        let second = if grid.count > 1 { self.apply(grid.at(1)) } else { first };
+        // At the very ends of time, where sums saturate, nothing is aligned.
+        let sane = [first, second, self.span(grid).1].iter().all(|at| at.unsigned_abs() < 1 << 60);
+        sane && back > 0 && whole(back) && whole(first) && whole(second)
+    }
+
     /// The first and last time looked at over a whole grid.
     pub(crate) fn span(self, grid: Grid) -> (i64, i64) {
         (self.apply(grid.at(0)), self.apply(grid.at(grid.count.saturating_sub(1))))

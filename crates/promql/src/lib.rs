@@ -25,6 +25,7 @@ mod numbers;
 mod options;
 mod parse;
 mod range_vector;
+mod rolled;
 mod row;
 mod scan;
 mod selection;

@@ -13,7 +13,7 @@ use crate::binary::Operator;
 use crate::error::EvalError;
 use crate::eval::Evaluator;
 use crate::grid::Grid;
-use crate::row::{ABSENT, Row, merge};
+use crate::row::{ABSENT, Row, merge, without_name};
 
 /// The labels by which series are matched.
 fn signature(labels: &Labels, matching: Option<&LabelModifier>) -> Labels {
@@ -150,6 +150,12 @@ fn filled(
     Ok(Some(Row::new(signature.clone(), points)).filter(Row::is_present))
 }
 
+/// Labels as Prometheus's errors show them, the name among them.
+fn in_braces(labels: &Labels) -> String {
+    let shown: Vec<String> = labels.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
+    format!("{{{}}}", shown.join(", "))
+}
+
 struct Pairing<'a> {
     evaluator: &'a Evaluator<'a>,
     binary: &'a BinaryExpr,
@@ -173,10 +179,11 @@ impl Pairing<'_> {
                 && self.many.iter().any(|row| row.at(step).is_some())
             {
                 return Err(EvalError::ManyToMany {
-                    group: signature.to_string(),
+                    group: in_braces(signature),
                     side: if self.turned { "left" } else { "right" },
-                    first: self.one[*first].labels.to_string(),
-                    second: self.one[*second].labels.to_string(),
+                    // In Prometheus's order: the one that was met later comes first.
+                    first: in_braces(&self.one[*second].labels),
+                    second: in_braces(&self.one[*first].labels),
                 });
             }
         }
@@ -204,7 +211,7 @@ impl Pairing<'_> {
                 let Some(value) = self.operator.apply(a, b, return_bool) else { continue };
                 let twice = taken.get_mut(step).is_some_and(|taken| std::mem::replace(taken, true));
                 if twice || rows[place].at(step).is_some() {
-                    let group = signature.to_string();
+                    let group = in_braces(signature);
                     return Err(match explicit {
                         true => EvalError::NotUnique { group },
                         false => EvalError::ManyToOne { group },
@@ -219,7 +226,7 @@ impl Pairing<'_> {
     fn result_labels(&self, many: &Labels, one: &Labels) -> Result<Labels, EvalError> {
         let return_bool = self.binary.return_bool();
         let drop_name = self.operator.drops_name(return_bool) && !self.evaluator.options.delayed_name_removal;
-        let mut labels = if drop_name { many.without(|name| name == METRIC_NAME) } else { many.clone() };
+        let mut labels = if drop_name { without_name(many) } else { many.clone() };
         match (self.card, matching(self.binary)) {
             (VectorMatchCardinality::OneToOne, Some(LabelModifier::Include(on))) => {
                 labels = labels.keep(|name| on.labels.iter().any(|one| one == name));

@@ -129,12 +129,12 @@ pub fn parse(text: &str) -> Result<Expr, ParseError> {
     let tokens = scan(text);
     check_marks(text, &tokens)?;
     let Some(rewritten) = rewrite::rewrite(text, &tokens)? else {
-        let tree = tree_of(text, &tokens)?;
+        let tree = tree_of(text, &tokens, 0)?;
         checks::tree(text, &tokens, &tree)?;
         return Ok(Expr { text: text.into(), tree: Arc::new(tree), places: Arc::default() });
     };
     let new_tokens = scan(&rewritten.text);
-    let tree = tree_of(&rewritten.text, &new_tokens).map_err(|error| {
+    let tree = tree_of(&rewritten.text, &new_tokens, rewritten.places.len()).map_err(|error| {
         let byte = byte_of(&rewritten.text, error.line, error.column);
         ParseError::at(text, rewritten.original(byte), error.message)
     })?;
@@ -143,9 +143,9 @@ pub fn parse(text: &str) -> Result<Expr, ParseError> {
     Ok(Expr { text: text.into(), tree: Arc::new(tree), places: rewritten.places.into() })
 }
 
-/// The tree of a text that the grammar's crate can read.
-fn tree_of(text: &str, tokens: &[Token]) -> Result<Tree, ParseError> {
-    check_durations(text, tokens)?;
+/// The tree of a text that the grammar's crate can read; so many numbers of places are in it.
+fn tree_of(text: &str, tokens: &[Token], places: usize) -> Result<Tree, ParseError> {
+    check_durations(text, tokens, places)?;
     check_escapes(text, tokens)?;
     let tree = read(text).map_err(|message| locate::error(text, tokens, &message))?;
     let depth = depth(&tree);
@@ -206,7 +206,7 @@ fn check_marks(text: &str, tokens: &[Token]) -> Result<(), ParseError> {
 
 /// The grammar turns numbers in the place of a duration into a duration and panics where that is
 /// not possible; zero is no range either.
-fn check_durations(text: &str, tokens: &[Token]) -> Result<(), ParseError> {
+fn check_durations(text: &str, tokens: &[Token], places: usize) -> Result<(), ParseError> {
     let mut in_brackets = false;
     let mut after_offset = false;
     for token in tokens {
@@ -222,7 +222,9 @@ fn check_durations(text: &str, tokens: &[Token]) -> Result<(), ParseError> {
                 Some(digits) => u64::from_str_radix(digits, 16).ok().map(|n| n as f64),
                 None => plain.parse::<f64>().ok(),
             };
-            if token.kind != Kind::Mark && number.is_some_and(|n| !(n.is_finite() && n < DURATION_SECONDS_MAX)) {
+            if token.kind != Kind::Mark
+                && number.is_some_and(|n| !(n.is_finite() && n < DURATION_SECONDS_MAX || rewrite::is_place(n, places)))
+            {
                 return Err(ParseError::at(text, token.start, format!("{word} is not a duration")));
             }
             if in_brackets && number.is_some_and(|n| n < 0.001) {

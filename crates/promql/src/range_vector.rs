@@ -6,15 +6,16 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use promql_parser::parser::{Expr as Tree, MatrixSelector, SubqueryExpr};
-use series::{Labels, Sample, is_stale};
+use series::{Labels, RollupSeries, Sample, is_stale};
 
 use crate::error::EvalError;
 use crate::eval::{Evaluator, mismatch};
 use crate::extended;
 use crate::grid::{Grid, Moved, millis, seconds};
 use crate::parse::{Extension, extension, without_parens};
+use crate::rolled;
 use crate::row::without_name;
-use crate::selection::{selection, subquery_grid};
+use crate::selection::{Use, selection, subquery_grid};
 use crate::storage::Series;
 use crate::value::Matrix;
 
@@ -109,6 +110,24 @@ pub(crate) enum Reads {
     Ends,
 }
 
+/// The rollups that answer `function` of a range vector, with how its windows are moved and how long they are; `None`
+/// where samples must be read.
+pub(crate) fn rollups(
+    evaluator: &Evaluator,
+    node: &Tree,
+    function: &str,
+    grid: Grid,
+) -> Result<Option<(Vec<RollupSeries>, (Moved, i64))>, EvalError> {
+    let Tree::MatrixSelector(matrix) = without_parens(node) else { return Ok(None) };
+    let range_ms = millis(&matrix.range);
+    let use_of_it = Use::Window { range_ms, function: Some(function) };
+    let Some(needed) = selection(&matrix.vs, use_of_it, grid, evaluator.whole, evaluator.options) else {
+        return Ok(None);
+    };
+    let moved = Moved::new(matrix.vs.offset.as_ref(), matrix.vs.at.as_ref(), evaluator.whole);
+    Ok(rolled::load(evaluator, &needed)?.map(|series| (series, (moved, range_ms))))
+}
+
 /// Reads or computes the samples of a range vector for `function`, which may not take every extension.
 pub(crate) fn load(
     evaluator: &Evaluator,
@@ -142,7 +161,8 @@ fn selected(
         Some(Extension::Smoothed) => (lookback, lookback),
     };
     let mut series = Vec::new();
-    if let Some(needed) = selection(&matrix.vs, grid, range, evaluator.whole, evaluator.options) {
+    let use_of_it = Use::Window { range_ms: range, function };
+    if let Some(needed) = selection(&matrix.vs, use_of_it, grid, evaluator.whole, evaluator.options) {
         let found = evaluator.select(&needed)?;
         series.reserve_exact(found.len());
         for one in found {

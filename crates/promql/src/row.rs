@@ -100,5 +100,10 @@ pub(crate) fn settle_names(mut rows: Vec<Row>) -> Result<Vec<Row>, EvalError> {
 }
 
 pub(crate) fn without_name(labels: &Labels) -> Labels {
-    labels.without(|name| name == METRIC_NAME)
+    labels.without(is_metadata)
+}
+
+/// The labels that describe a metric: they go where its values become those of another quantity.
+pub(crate) fn is_metadata(name: &str) -> bool {
+    matches!(name, METRIC_NAME | "__type__" | "__unit__")
 }

@@ -98,11 +98,29 @@ pub(crate) fn place(text: &str, at: usize) -> (usize, usize) {
     (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
 }
 
-/// Line and column of the first argument of the first call of `function`.
-pub(crate) fn place_of_argument(text: &str, function: &str) -> (usize, usize) {
+/// Line and column of the argument number `index`, from 0, of the first call of `function`.
+pub(crate) fn place_of_argument(text: &str, function: &str, index: usize) -> (usize, usize) {
     let tokens = scan(text);
-    let call = tokens.windows(3).find(|three| three[0].of(text) == function && three[1].of(text) == "(");
-    call.map_or_else(|| place_of(text, function), |three| place(text, three[2].start))
+    let word = |at: usize| tokens.get(at).map_or("", |token| token.of(text));
+    let called = (0..tokens.len()).filter(|at| word(*at) == function).find_map(|at| {
+        let mut open = at + 1;
+        if matches!(word(open), "by" | "without") {
+            open += (open..tokens.len()).take_while(|at| word(*at) != ")").count() + 1;
+        }
+        (word(open) == "(").then_some(open + 1)
+    });
+    let Some(first) = called else { return place_of(text, function) };
+    let (mut at, mut depth, mut left) = (first, 0_usize, index);
+    while left > 0 && at < tokens.len() {
+        match word(at) {
+            "(" | "[" | "{" => depth += 1,
+            ")" | "]" | "}" => depth = depth.saturating_sub(1),
+            "," if depth == 0 => left -= 1,
+            _ => {}
+        }
+        at += 1;
+    }
+    place(text, tokens.get(at).map_or(0, |token| token.start))
 }
 
 /// Line and column of the first token that reads `word`; the beginning where there is none.

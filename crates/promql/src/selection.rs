@@ -2,13 +2,14 @@
 //! offsets, `@` and subqueries are all accounted for.
 
 use promql_parser::parser::{Call, Expr as Tree, VectorSelector};
-use series::{METRIC_NAME, Timestamp};
+use series::{METRIC_NAME, Timestamp, rollup_width};
 
 use crate::error::EvalError;
 use crate::grid::{Grid, Moved, millis};
 use crate::matcher::Matcher;
 use crate::options::Options;
 use crate::parse::{Expr, Extension, QueryTimes, children, extension, matchers_of};
+use crate::rolled;
 
 /// The metric that `info` joins where none is named.
 const TARGET_INFO: &str = "target_info";
@@ -41,53 +42,86 @@ pub fn selections(expr: &Expr, start: Timestamp, end: Timestamp, step_ms: i64, o
     if let Ok(grid) = grid
         && let Ok(tree) = expr.resolved(QueryTimes::new(whole, step_ms))
     {
-        collect(&tree, grid, whole, options, &mut found);
+        collect(&tree, None, grid, whole, options, &mut found);
     }
     found
 }
 
-fn collect(node: &Tree, grid: Grid, whole: (i64, i64), options: &Options, found: &mut Vec<Selection>) {
+/// `function` is the name of the call whose argument the node is.
+fn collect(
+    node: &Tree,
+    function: Option<&str>,
+    grid: Grid,
+    whole: (i64, i64),
+    options: &Options,
+    found: &mut Vec<Selection>,
+) {
     match node {
         Tree::VectorSelector(selector) => {
-            found.extend(selection(selector, grid, options.lookback_ms, whole, options));
+            found.extend(selection(selector, Use::Newest, grid, whole, options));
         }
         Tree::MatrixSelector(matrix) => {
-            found.extend(selection(&matrix.vs, grid, millis(&matrix.range), whole, options));
+            let use_of_it = Use::Window { range_ms: millis(&matrix.range), function };
+            found.extend(selection(&matrix.vs, use_of_it, grid, whole, options));
         }
         Tree::Call(call) if call.func.name == "info" => {
             if let Some(first) = call.args.args.first() {
-                collect(first, grid, whole, options, found);
+                collect(first, None, grid, whole, options, found);
                 found.extend(info_selection(call, grid, whole, options));
             }
         }
         Tree::Subquery(subquery) => {
             let inner = subquery_grid(subquery, grid, whole, options);
-            collect(&subquery.expr, inner, whole, options, found);
+            collect(&subquery.expr, None, inner, whole, options, found);
         }
-        _ => children(node).into_iter().for_each(|child| collect(child, grid, whole, options, found)),
+        _ => {
+            let function = match node {
+                Tree::Call(call) => Some(call.func.name),
+                Tree::Paren(_) => function,
+                _ => None,
+            };
+            children(node).into_iter().for_each(|child| collect(child, function, grid, whole, options, found));
+        }
     }
+}
+
+/// What a selector's samples are for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Use<'a> {
+    /// The newest within the lookback.
+    Newest,
+    /// All of a window, for a function or as they are.
+    Window { range_ms: i64, function: Option<&'a str> },
 }
 
 /// What one selector needs: `(first − back, last]`, and a lookback more on the sides on which it is extended.
 pub(crate) fn selection(
     selector: &VectorSelector,
+    use_of_it: Use,
     grid: Grid,
-    back: i64,
     whole: (i64, i64),
     options: &Options,
 ) -> Option<Selection> {
     if grid.count == 0 {
         return None;
     }
-    let (first, last) = Moved::new(selector.offset.as_ref(), selector.at.as_ref(), whole).span(grid);
-    let (before, after) = match extension(selector) {
+    let moved = Moved::new(selector.offset.as_ref(), selector.at.as_ref(), whole);
+    let (first, last) = moved.span(grid);
+    let (back, foldable) = match use_of_it {
+        Use::Newest => (options.lookback_ms, true),
+        Use::Window { range_ms, function } => (range_ms, function.is_some_and(rolled::knows)),
+    };
+    let extension = extension(selector);
+    let (before, after) = match extension {
         None => (0, 0),
         Some(Extension::Anchored) => (options.lookback_ms, 0),
         Some(Extension::Smoothed) => (options.lookback_ms, options.lookback_ms),
     };
     let from = Timestamp(first.saturating_sub(back).saturating_sub(before).saturating_add(1));
     let to = Timestamp(last.saturating_add(after));
-    Some(Selection { matchers: matchers_of(selector), from, to, rollup: None })
+    let widths = rollup_width::ALL.into_iter().rev();
+    let rollup = widths.filter(|_| foldable && extension.is_none()).find(|width| moved.is_aligned(grid, back, *width));
+    Some(Selection { matchers: matchers_of(selector), from, to, rollup })
 }
 
 /// The info series that a call of `info` may join: by name and by the labels that are asked for, at the

@@ -2,24 +2,25 @@
 //! on the left; a stale marker ends a series at once.
 
 use promql_parser::parser::VectorSelector;
-use series::{Sample, is_stale};
+use series::{Rollup, Sample, is_stale};
 
 use crate::error::EvalError;
 use crate::eval::Evaluator;
 use crate::extended;
 use crate::grid::{Grid, Moved};
 use crate::parse::{Extension, extension};
+use crate::rolled;
 use crate::row::Row;
-use crate::selection::{Selection, selection};
+use crate::selection::{Selection, Use, selection};
 
 /// The value of each series at each step.
 pub(crate) fn vector(evaluator: &Evaluator, selector: &VectorSelector, grid: Grid) -> Result<Vec<Row>, EvalError> {
-    newest(evaluator, selector, grid, |sample| sample.value)
+    newest(evaluator, selector, grid, |sample| sample.value, |rollup| rollup.last)
 }
 
 /// The time in seconds of the sample that stands for each series at each step.
 pub(crate) fn times(evaluator: &Evaluator, selector: &VectorSelector, grid: Grid) -> Result<Vec<Row>, EvalError> {
-    newest(evaluator, selector, grid, |sample| sample.at.seconds())
+    newest(evaluator, selector, grid, |sample| sample.at.seconds(), |rollup| rollup.last_at.seconds())
 }
 
 fn newest(
@@ -27,15 +28,19 @@ fn newest(
     selector: &VectorSelector,
     grid: Grid,
     pick: fn(&Sample) -> f64,
+    pick_rolled: fn(&Rollup) -> f64,
 ) -> Result<Vec<Row>, EvalError> {
     let lookback = evaluator.options.lookback_ms;
-    let Some(needed) = selection(selector, grid, lookback, evaluator.whole, evaluator.options) else {
+    let Some(needed) = selection(selector, Use::Newest, grid, evaluator.whole, evaluator.options) else {
         return Ok(Vec::new());
     };
     let moved = Moved::new(selector.offset.as_ref(), selector.at.as_ref(), evaluator.whole);
     let mut rows = Vec::new();
     if extension(selector) == Some(Extension::Smoothed) {
         return smoothed(evaluator, &needed, moved, grid);
+    }
+    if let Some(series) = rolled::load(evaluator, &needed)? {
+        return rolled::newest(evaluator, &series, moved, grid, pick_rolled);
     }
     for series in evaluator.select(&needed)? {
         let mut points = evaluator.blank(grid)?;

@@ -1,7 +1,7 @@
 //! Runs Prometheus's own test scripts: `cargo run -p promql --example promqltest -- FILE…`.
 //!
 //! A failure names file and line. Evaluations that touch native histograms count as skipped.
-//! Where a script expects an error, any error will do: the wording is ours. The last line is
+//! Errors must begin with the expected words; of texts that are no PromQL any error will do. The last line is
 //! `N passed, N failed, N skipped`; the exit code is 1 if any failed.
 
 use std::process::ExitCode;

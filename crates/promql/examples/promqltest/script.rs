@@ -1,5 +1,6 @@
 //! The script's language: `load`, `clear`, `eval` and what they expect, line by line.
 
+use regex::Regex;
 use series::Labels;
 
 use crate::fixture;
@@ -29,15 +30,40 @@ pub(crate) struct Eval {
     pub(crate) expected: Expected,
 }
 
+/// What a message must be.
+pub(crate) enum Text {
+    Any,
+    Exactly(String),
+    Like(Regex),
+}
+
+impl Text {
+    pub(crate) fn fits(&self, message: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Exactly(text) => text == message,
+            Self::Like(regex) => regex.is_match(message),
+        }
+    }
+}
+
+/// What the annotations of one kind must be.
+pub(crate) enum Texts {
+    Nothing,
+    /// Each fits one at least; where one of them is not [`Text::Any`], each annotation fits one of them.
+    These(Vec<Text>),
+}
+
 /// What is expected; several at once are possible.
 #[derive(Default)]
 pub(crate) struct Expected {
-    pub(crate) fails: bool,
+    /// It must fail, with errors of these texts.
+    pub(crate) fails: Option<Vec<Text>>,
     pub(crate) ordered: bool,
-    pub(crate) warns: Option<bool>,
-    pub(crate) informs: Option<bool>,
-    /// Annotations that must come literally.
-    pub(crate) messages: Vec<String>,
+    /// There must be warnings, of these texts; or none.
+    pub(crate) warns: Option<Texts>,
+    /// The same of infos.
+    pub(crate) informs: Option<Texts>,
     pub(crate) string: Option<String>,
     pub(crate) scalar: Option<f64>,
     /// Start and step of an expected range vector.
@@ -99,10 +125,10 @@ fn native(labels: &Labels) -> Option<Line> {
 
 fn eval(word: &str, rest: &str, block: &[(usize, &str)]) -> Result<Eval, String> {
     let mut expected = Expected {
-        fails: word == "eval_fail",
+        fails: (word == "eval_fail").then(Vec::new),
         ordered: word == "eval_ordered",
-        warns: (word == "eval_warn").then_some(true),
-        informs: (word == "eval_info").then_some(true),
+        warns: (word == "eval_warn").then(|| Texts::These(vec![Text::Any])),
+        informs: (word == "eval_info").then(|| Texts::These(vec![Text::Any])),
         ..Expected::default()
     };
     let mut words = rest.splitn(4, char::is_whitespace);
@@ -129,8 +155,11 @@ fn eval(word: &str, rest: &str, block: &[(usize, &str)]) -> Result<Eval, String>
 }
 
 fn expect(line: &str, expected: &mut Expected) -> Result<(), String> {
-    if line.starts_with("expected_fail_") {
-        expected.fails = true;
+    if let Some((word, detail)) = line.split_once(char::is_whitespace)
+        && let Some(kind) = word.strip_prefix("expected_fail_")
+    {
+        let prefix = if kind == "regexp" { "regex:" } else { "msg:" };
+        expected.fails.get_or_insert_default().push(text(&format!("{prefix} {detail}"))?);
         return Ok(());
     }
     let Some(rest) = line.strip_prefix("expect ") else {
@@ -141,14 +170,13 @@ fn expect(line: &str, expected: &mut Expected) -> Result<(), String> {
         return Ok(());
     };
     let (word, detail) = rest.trim().split_once(char::is_whitespace).unwrap_or((rest.trim(), ""));
-    let message = detail.trim().strip_prefix("msg:").map(|text| text.trim().to_owned());
     match word {
-        "fail" => expected.fails = true,
+        "fail" => expected.fails.get_or_insert_default().push(text(detail)?),
         "ordered" => expected.ordered = true,
-        "warn" => expected.warns = Some(true),
-        "no_warn" => expected.warns = Some(false),
-        "info" => expected.informs = Some(true),
-        "no_info" => expected.informs = Some(false),
+        "warn" => also(&mut expected.warns, text(detail)?),
+        "no_warn" => expected.warns = Some(Texts::Nothing),
+        "info" => also(&mut expected.informs, text(detail)?),
+        "no_info" => expected.informs = Some(Texts::Nothing),
         "string" => expected.string = Some(fixture::quoted(detail.trim())?.0),
         "range" => {
             let words: Vec<&str> = detail.split_whitespace().collect();
@@ -159,10 +187,27 @@ fn expect(line: &str, expected: &mut Expected) -> Result<(), String> {
         }
         _ => return Err(format!("cannot read: {line}")),
     }
-    if matches!(word, "warn" | "info") {
-        expected.messages.extend(message);
-    }
     Ok(())
+}
+
+/// `msg: the whole text`, `regex: a part of it`, or nothing.
+fn text(detail: &str) -> Result<Text, String> {
+    let detail = detail.trim();
+    if let Some(text) = detail.strip_prefix("msg:") {
+        return Ok(Text::Exactly(text.trim().to_owned()));
+    }
+    match detail.strip_prefix("regex:") {
+        Some(regex) => Regex::new(regex.trim()).map(Text::Like).map_err(|error| error.to_string()),
+        None if detail.is_empty() => Ok(Text::Any),
+        None => Err(format!("neither msg: nor regex:, but {detail}")),
+    }
+}
+
+fn also(texts: &mut Option<Texts>, text: Text) {
+    match texts {
+        Some(Texts::These(these)) => these.push(text),
+        _ => *texts = Some(Texts::These(vec![text])),
+    }
 }
 
 /// A line that is one number is a scalar.

@@ -41,12 +41,15 @@ pub(super) fn select(
     which: Which,
     grid: Grid,
 ) -> Result<Vec<Row>, EvalError> {
-    if let Some(bad) = counts.iter().find(|count| count.is_nan() || count.abs() >= i64::MAX as f64) {
-        let what = match bad.is_nan() {
-            true => "the parameter must not be NaN".to_owned(),
-            false => format!("the parameter {} is no number of series", format_value(*bad)),
-        };
-        return Err(EvalError::Argument { what });
+    let wrong = |what: String| Err(EvalError::Argument { what });
+    if counts.iter().any(|count| count.is_nan()) {
+        return wrong("Parameter value is NaN".to_owned());
+    }
+    if let Some(bad) = counts.iter().find(|count| **count <= i64::MIN as f64) {
+        return wrong(format!("Scalar value {} underflows int64", format_value(*bad)));
+    }
+    if let Some(bad) = counts.iter().find(|count| **count >= i64::MAX as f64) {
+        return wrong(format!("Scalar value {} overflows int64", format_value(*bad)));
     }
     let mut kept = Vec::new();
     for mut group in groups {
@@ -84,12 +87,14 @@ pub(super) fn share(
     grid: Grid,
 ) -> Result<Vec<Row>, EvalError> {
     if ratios.iter().any(|ratio| ratio.is_nan()) {
-        return Err(EvalError::Argument { what: "the ratio must not be NaN".to_owned() });
+        return Err(EvalError::Argument { what: "Ratio value is NaN".to_owned() });
     }
-    if let Some(ratio) = ratios.iter().find(|ratio| ratio.abs() > 1.0) {
-        let (ratio, nearest) = (format_value(*ratio), format_value(ratio.signum()));
+    let greatest = ratios.iter().copied().fold(1.0, f64::max);
+    let least = ratios.iter().copied().fold(-1.0, f64::min);
+    for (ratio, nearest) in [(greatest, 1.0), (least, -1.0)].into_iter().filter(|(ratio, nearest)| ratio != nearest) {
+        let (ratio, nearest) = (format_value(ratio), format_value(nearest));
         let message = format!("warning: ratio value should be between -1 and 1, got {ratio}, capping to {nearest}");
-        evaluator.annotate(&message, "limit_ratio");
+        evaluator.annotate_argument(&message, "limit_ratio", 0);
     }
     evaluator.charge(groups.len(), grid.count)?;
     let mut rows: Vec<Row> = groups.into_iter().flat_map(|group| group.rows).collect();
@@ -114,7 +119,7 @@ pub(super) fn count_values(
     grid: Grid,
 ) -> Result<Vec<Row>, EvalError> {
     if label.is_empty() {
-        return Err(EvalError::Argument { what: "count_values needs the name of a label".to_owned() });
+        return Err(EvalError::Argument { what: "invalid label name \"\"".to_owned() });
     }
     let mut rows = Vec::new();
     let mut places: HashMap<Labels, usize> = HashMap::new();

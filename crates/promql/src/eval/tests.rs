@@ -46,6 +46,7 @@ mod functions;
 mod laws;
 mod limits;
 mod ranges;
+mod rollups;
 mod vectors;
 
 /// Loads series (10 s apart), evaluates at a time in seconds, compares line by line.

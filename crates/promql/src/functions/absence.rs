@@ -12,6 +12,7 @@ use crate::eval::Evaluator;
 use crate::grid::Grid;
 use crate::parse::{is_matcher, without_parens};
 use crate::range_vector::{self, Reads};
+use crate::rolled;
 use crate::row::Row;
 
 pub(super) fn absent(evaluator: &Evaluator, arg: &Tree, grid: Grid) -> Result<Vec<Row>, EvalError> {
@@ -24,8 +25,12 @@ pub(super) fn absent(evaluator: &Evaluator, arg: &Tree, grid: Grid) -> Result<Ve
 }
 
 pub(super) fn absent_over_time(evaluator: &Evaluator, arg: &Tree, grid: Grid) -> Result<Vec<Row>, EvalError> {
-    let vector = range_vector::load(evaluator, arg, Some("absent_over_time"), grid)?;
     let mut points = vec![false; grid.count];
+    if let Some((series, windows)) = range_vector::rollups(evaluator, arg, "absent_over_time", grid)? {
+        rolled::mark_present(&series, windows, grid, &mut points)?;
+        return one_where_not(evaluator, arg, &points, grid);
+    }
+    let vector = range_vector::load(evaluator, arg, Some("absent_over_time"), grid)?;
     for series in &vector.series {
         vector.windows(evaluator, series, grid, Reads::Ends, &[], |step, _| points[step] = true)?;
     }

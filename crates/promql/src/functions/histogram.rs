@@ -18,6 +18,10 @@ const BOUND: &str = "le";
 /// Counts that shrink by less than this part of the next one are rounding, not disorder.
 const ROUNDING: f64 = 1e-12;
 
+/// What is said of buckets that had to be put right.
+const FIXED: &str = "info: input to histogram_quantile needed to be fixed for monotonicity \
+    (see https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile)";
+
 #[derive(Debug, Clone, Copy)]
 struct Bucket {
     bound: f64,
@@ -35,8 +39,8 @@ struct Histogram {
 pub(super) fn quantile(evaluator: &Evaluator, q: &Tree, arg: &Tree, grid: Grid) -> Result<Vec<Row>, EvalError> {
     let name = "histogram_quantile";
     let quantiles = evaluator.scalar(q, grid)?;
-    warn_of_quantiles(evaluator, &quantiles, name);
-    each_histogram(evaluator, name, arg, grid, |step, buckets| quantile_of(quantiles[step], buckets))
+    warn_of_quantiles(evaluator, &quantiles, name, 0);
+    each_histogram(evaluator, (name, 1), arg, grid, |step, buckets| quantile_of(quantiles[step], buckets))
 }
 
 /// `histogram_fraction(from, to, buckets)`: the share of observations between two bounds.
@@ -48,7 +52,7 @@ pub(super) fn fraction(
     grid: Grid,
 ) -> Result<Vec<Row>, EvalError> {
     let (from, to) = (evaluator.scalar(from, grid)?, evaluator.scalar(to, grid)?);
-    each_histogram(evaluator, "histogram_fraction", arg, grid, |step, buckets| {
+    each_histogram(evaluator, ("histogram_fraction", 2), arg, grid, |step, buckets| {
         (fraction_of(from[step], to[step], &buckets), false)
     })
 }
@@ -69,10 +73,11 @@ pub(super) fn quantiles(
     let name = "histogram_quantiles";
     let label = evaluator.string(label)?;
     let mut rows = Vec::new();
-    for q in quantiles {
+    for (place, q) in quantiles.iter().enumerate() {
         let quantiles = evaluator.scalar(q, grid)?;
-        warn_of_quantiles(evaluator, &quantiles, name);
-        let found = each_histogram(evaluator, name, arg, grid, |step, buckets| quantile_of(quantiles[step], buckets))?;
+        warn_of_quantiles(evaluator, &quantiles, name, place + 2);
+        let found =
+            each_histogram(evaluator, (name, 0), arg, grid, |step, buckets| quantile_of(quantiles[step], buckets))?;
         for row in found {
             split_by_quantile(evaluator, row, &label, &quantiles, grid, &mut rows)?;
         }
@@ -110,16 +115,16 @@ fn open_metrics(value: f64) -> String {
 }
 
 /// Collects the buckets of each histogram and asks `answer` at each step; it also tells whether
-/// the counts had to be put right.
+/// the counts had to be put right. `call` is the function's name and the number of its argument.
 fn each_histogram(
     evaluator: &Evaluator,
-    name: &str,
+    call: (&str, usize),
     arg: &Tree,
     grid: Grid,
     answer: impl Fn(usize, Vec<Bucket>) -> (f64, bool),
 ) -> Result<Vec<Row>, EvalError> {
     let mut rows = Vec::new();
-    for histogram in histograms(evaluator, name, arg, grid)? {
+    for histogram in histograms(evaluator, call, arg, grid)? {
         let mut points = evaluator.blank(grid)?;
         for (step, point) in points.iter_mut().enumerate() {
             let present = histogram.buckets.iter().filter_map(|(bound, row)| row.at(step).map(|count| (*bound, count)));
@@ -130,9 +135,8 @@ fn each_histogram(
             let (value, forced) = answer(step, buckets);
             *point = value;
             if forced {
-                let message = "info: input to histogram_quantile needed to be fixed for monotonicity";
-                let metric = histogram.labels.metric_name().unwrap_or("");
-                evaluator.annotate_argument(&format!("{message} for metric name {metric:?}"), name);
+                let metric = histogram.labels.metric_name().filter(|_| evaluator.options.delayed_name_removal);
+                evaluator.annotate_argument(&format!("{FIXED}{}", of_metric(metric)), call.0, call.1);
             }
         }
         rows.push(Row { labels: histogram.labels, drop_name: histogram.drop_name, points });
@@ -141,15 +145,15 @@ fn each_histogram(
 }
 
 /// The histograms of a vector, their buckets ascending by bound.
-fn histograms(evaluator: &Evaluator, name: &str, arg: &Tree, grid: Grid) -> Result<Vec<Histogram>, EvalError> {
+fn histograms(evaluator: &Evaluator, call: (&str, usize), arg: &Tree, grid: Grid) -> Result<Vec<Histogram>, EvalError> {
     let mut places: HashMap<Labels, usize> = HashMap::new();
     let mut histograms: Vec<Histogram> = Vec::new();
     for row in evaluator.rows(arg, grid)? {
         let Some(bound) = row.labels.get(BOUND).and_then(bound) else {
             let shown = row.labels.get(BOUND).unwrap_or("");
-            let metric = row.labels.metric_name().unwrap_or("");
             let message = "warning: bucket label \"le\" is missing or has a malformed value of";
-            evaluator.annotate_argument(&format!("{message} {shown:?} for metric name {metric:?}"), name);
+            let metric = of_metric(row.labels.metric_name());
+            evaluator.annotate_argument(&format!("{message} {shown:?}{metric}"), call.0, call.1);
             continue;
         };
         let labels = row.labels.without(|name| name == BOUND);
@@ -161,6 +165,10 @@ fn histograms(evaluator: &Evaluator, name: &str, arg: &Tree, grid: Grid) -> Resu
     }
     histograms.iter_mut().for_each(|histogram| histogram.buckets.sort_by(|a, b| a.0.total_cmp(&b.0)));
     Ok(histograms)
+}
+
+fn of_metric(name: Option<&str>) -> String {
+    name.map_or(String::new(), |name| format!(" for metric name {name:?}"))
 }
 
 /// `+Inf` and numbers as Go reads them; NaN is no bound.

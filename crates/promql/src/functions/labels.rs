@@ -33,6 +33,9 @@ pub(super) fn join(evaluator: &Evaluator, arg: &Tree, rest: &[&Tree], grid: Grid
     let [target, separator, sources @ ..] = texts.as_slice() else {
         return Err(EvalError::Argument { what: "label_join needs a label and a separator".to_owned() });
     };
+    if let Some(empty) = sources.iter().find(|source| source.is_empty()) {
+        return Err(EvalError::Argument { what: format!("invalid source label name in label_join(): {empty}") });
+    }
     check_name(target, "label_join")?;
     relabel(evaluator, arg, target, grid, |labels| {
         let values: Vec<&str> = sources.iter().map(|source| labels.get(source).unwrap_or("")).collect();
@@ -45,7 +48,7 @@ fn texts(evaluator: &Evaluator, nodes: &[&Tree]) -> Result<Vec<String>, EvalErro
 }
 
 fn check_name(name: &str, function: &str) -> Result<(), EvalError> {
-    let what = || format!("invalid destination label name in {function}(): {name:?}");
+    let what = || format!("invalid destination label name in {function}(): {name}");
     if name.is_empty() { Err(EvalError::Argument { what: what() }) } else { Ok(()) }
 }
 

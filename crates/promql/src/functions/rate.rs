@@ -67,10 +67,13 @@ fn changes(samples: &[Sample]) -> f64 {
 /// Notes that a series is perhaps no counter, as Prometheus does, by the name's ending.
 pub(super) fn doubt_counter(evaluator: &Evaluator, function: &str, labels: &Labels) {
     let Some(name) = labels.metric_name() else { return };
-    if !["_total", "_sum", "_count", "_bucket"].iter().any(|ending| name.ends_with(ending)) {
-        let message = "info: metric might not be a counter, name does not end in _total/_sum/_count/_bucket";
-        evaluator.annotate_argument(&format!("{message}: {name:?}"), function);
-    }
+    let doubt = match labels.get("__type__") {
+        Some("counter" | "histogram") => return,
+        Some(other) => format!("__type__ label is not set to \"counter\" or \"histogram\", got {other:?}"),
+        None if ["_total", "_sum", "_count", "_bucket"].iter().any(|ending| name.ends_with(ending)) => return,
+        None => "name does not end in _total/_sum/_count/_bucket".to_owned(),
+    };
+    evaluator.annotate_argument(&format!("info: metric might not be a counter, {doubt}: {name:?}"), function, 0);
 }
 
 fn pairs(samples: &[Sample]) -> impl Iterator<Item = (f64, f64)> + '_ {

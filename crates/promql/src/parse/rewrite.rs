@@ -19,6 +19,11 @@ const EXTENSION_LABEL: &str = "\0extension";
 /// Counts of a duration's unit beyond which the grammar's crate reads something else.
 const COUNT_MAX: f64 = 4e9;
 
+/// Whether a number of seconds stands for one of so many places.
+pub(super) fn is_place(seconds: f64, places: usize) -> bool {
+    seconds >= PLACES_FROM as f64 && seconds < (PLACES_FROM + places as u64) as f64
+}
+
 /// How a selector looks beyond its window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Extension {

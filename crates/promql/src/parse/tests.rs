@@ -40,6 +40,51 @@ fn errors_point_at_the_word() {
 }
 
 #[test]
+fn what_the_grammar_does_not_know_is_read() {
+    for text in [
+        "x[5m*2]",
+        "rate(x[step()+1m])",
+        "x[min(range(), 1h):max(step(), 10s)]",
+        "x offset (1h/2)",
+        "x offset -step()",
+        "x offset 1m^2",
+        "x[5m] anchored",
+        "rate(x{a=\"1\"}[5m] smoothed offset 1m @ end())",
+        "sum by (offset) (x @ 5 anchored offset 1m)",
+        "x smoothed + y anchored",
+        "{offset=\"1\"} + offset",
+        "x[20000000]",
+        "info(x, {a=\"1\"})",
+    ] {
+        check(text, "ok");
+    }
+    check("x[-5m]", "line 1, column 3: 2:5: duration must be greater than 0\n  x[-5m]\n    ^");
+    check("-rate(x[5m/0])", "line 1, column 9: 8:12: division by zero\n  -rate(x[5m/0])\n          ^");
+    check("x[20000000001]", "line 1, column 3: 2:13: duration is out of range\n  x[20000000001]\n    ^");
+    check("x[5m*2] + )", "line 1, column 11: unexpected right parenthesis ')'\n  x[5m*2] + )\n            ^");
+    check(
+        "x anchored smoothed",
+        "line 1, column 12: anchored and smoothed modifiers cannot be used together\n  x anchored smoothed\n             ^",
+    );
+    check(
+        "x[5m:1m] smoothed",
+        "line 1, column 10: smoothed modifier is not supported for subqueries\n  x[5m:1m] smoothed\n           ^",
+    );
+    check(
+        "x{a=\"1\" or b=\"2\"}",
+        "line 1, column 9: unexpected \"or\" in label matching, expected \",\" or \"}\"\n  x{a=\"1\" or b=\"2\"}\n          ^",
+    );
+    check(
+        "x and fill(1) y",
+        "line 1, column 3: filling in missing series not allowed for set operators\n  x and fill(1) y\n    ^",
+    );
+    check(
+        "info(x, y)",
+        "line 1, column 1: expected label selectors only, got vector selector instead\n  info(x, y)\n  ^",
+    );
+}
+
+#[test]
 fn limits_at_the_edge_and_one_past_it() {
     let padded = |bytes: usize| format!("up{}", " ".repeat(bytes - 2));
     assert!(parse(&padded(EXPR_BYTES_MAX)).is_ok());
@@ -100,7 +145,7 @@ proptest! {
         Just("("), Just(")"), Just("["), Just("]"), Just("{"), Just("}"), Just(","), Just("="), Just("=~"), Just(":"),
         Just("@"), Just("+"), Just("-"), Just("^"), Just("=="), Just("offset"), Just("by"), Just("on"), Just("bool"),
         Just("sum"), Just("rate"), Just("x"), Just("a"), Just("\"s\""), Just("1"), Just("5m"), Just("Inf"), Just("NaN"),
-        Just("1e300"), Just("0"), Just("start"), Just("group_left"), Just("0x1f"), Just("or"), Just("topk"), Just("é"),
+        Just("1e300"), Just("0"), Just("start"), Just("group_left"), Just("0x1f"), Just("anchored"), Just("smoothed"), Just("step()"), Just("*"), Just("max("), Just("or"), Just("topk"), Just("é"),
     ], 0..16), gap in "[ ]{0,1}") {
         survives(&words.join(&gap))?;
     }

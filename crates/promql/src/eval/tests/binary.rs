@@ -59,27 +59,27 @@ fn ambiguity_is_an_error() {
         LOAD,
         "errors / ignoring(code) requests",
         0.0,
-        "multiple matches for labels {host=\"a\"}: many-to-one matching must be explicit (group_left/group_right)",
+        "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right) ({host=\"a\"})",
     );
     check(
         LOAD,
         "requests / on(host) errors",
         0.0,
         "found duplicate series for the match group {host=\"a\"} on the right hand-side of the operation: \
-         errors{code=\"404\", host=\"a\"} and errors{code=\"500\", host=\"a\"}; \
+         [{__name__=\"errors\", code=\"500\", host=\"a\"}, {__name__=\"errors\", code=\"404\", host=\"a\"}];\
          many-to-many matching not allowed: matching labels must be unique on one side",
     );
     check(
         LOAD,
         "errors * on(host) group_left(code) info",
         0.0,
-        "multiple matches for labels {host=\"a\"}: grouping labels must ensure unique matches",
+        "multiple matches for labels: grouping labels must ensure unique matches ({host=\"a\"})",
     );
     check(
         "a{x=\"1\"} 1\nb{x=\"1\"} 2",
         "-{x=\"1\"}",
         0.0,
-        "vector cannot contain metrics with the same labelset: {x=\"1\"} is there twice",
+        "vector cannot contain metrics with the same labelset ({x=\"1\"} is there twice)",
     );
 }
 

@@ -60,7 +60,7 @@ fn labels_of_labels() {
         "x{a=\"1\"} 1\nx{a=\"2\"} 1",
         "label_replace(x, \"a\", \"\", \"\", \"\")",
         0.0,
-        "vector cannot contain metrics with the same labelset: x is there twice",
+        "vector cannot contain metrics with the same labelset (x is there twice)",
     );
 }
 

@@ -60,7 +60,7 @@ fn remarks_have_their_place() {
         remark("1 + rate(x[1m])"),
         "PromQL info: metric might not be a counter, name does not end in _total/_sum/_count/_bucket: \"x\" (1:10)"
     );
-    assert_eq!(remark("quantile(1.5, x)"), "PromQL warning: quantile value should be between 0 and 1, got 1.5 (1:1)");
+    assert_eq!(remark("quantile(1.5, x)"), "PromQL warning: quantile value should be between 0 and 1, got 1.5 (1:10)");
     assert_eq!(remark("delta(x[1m])"), "");
 }
 

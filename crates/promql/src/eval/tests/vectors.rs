@@ -87,7 +87,7 @@ fn some_aggregations_keep_series() {
         "cpu{host=\"b\", mode=\"idle\"} 6\ncpu{host=\"b\", mode=\"user\"} NaN",
     );
     check(CPU, "topk(0, cpu)", 20.0, "");
-    check(CPU, "topk(NaN, cpu)", 20.0, "the parameter must not be NaN");
+    check(CPU, "topk(NaN, cpu)", 20.0, "Parameter value is NaN");
     check(CPU, "count_values(\"v\", cpu > 3)", 20.0, "{v=\"4\"} 1\n{v=\"6\"} 1");
     check(CPU, "count_values by (mode) (\"mode\", cpu * 0)", 20.0, "{mode=\"0\"} 3\n{mode=\"NaN\"} 1");
     check("x{a=\"1\"} 1e300\nx{a=\"2\"} 1e300", "count_values(\"v\", x / 1e300)", 0.0, "{v=\"1\"} 2");
