@@ -12,7 +12,7 @@ use serde_json::json;
 use series::{Epoch, SourceName, Timestamp};
 use wire::{Contents, PAYLOAD_BYTES_MAX, SeriesColumn, chunk};
 
-use super::load::{host, period};
+use super::load::period;
 use month::{ASSUMED, Batch, Load, Part, total};
 
 /// Agents and series at most: the model ends where accounts have other limits.
@@ -108,7 +108,7 @@ pub(crate) fn run(args: &CostArgs) -> anyhow::Result<ExitCode> {
 /// A batch as the agent's codec makes it: measured on an imagined host, not guessed.
 fn batch(series: u32, step: f64, flush: f64) -> anyhow::Result<Batch> {
     let name = SourceName::new("web-00001.example")?;
-    let mut host = host::Host::new(&name, series, 1);
+    let mut host = wire::imagined::Host::new(&name, series, 1);
     let steps = (flush / step).round().max(1.0) as i64;
     let mut columns: Vec<SeriesColumn> = Vec::new();
     for number in 0..steps {

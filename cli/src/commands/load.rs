@@ -6,7 +6,6 @@
 //! one key, frames of `wire`.
 
 mod agent;
-pub(super) mod host;
 mod sender;
 mod tally;
 

@@ -10,6 +10,7 @@ mod codec;
 pub mod columns;
 mod compression;
 mod frames;
+pub mod imagined;
 mod json;
 pub mod limits;
 mod packed;

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use series::{Epoch, SourceName, Timestamp};
 use wire::{AgentFrame, Batch, Contents, Counters, PAYLOAD_BYTES_MAX, SeqRange, chunk};
 
-use super::host::Host;
+use wire::imagined::Host;
 
 /// Batches that wait for their acks; beyond, the oldest is evicted and counted, as by an agent.
 pub(super) const WAITING_MAX: usize = 1_000;
