@@ -19,6 +19,7 @@ pub mod dogstatsd;
 pub mod graphite;
 pub mod nagios;
 pub mod openmetrics;
+pub mod otlp;
 pub mod pickle;
 pub mod prometheus_text;
 pub mod remote_write;

@@ -7,6 +7,7 @@
 mod known;
 pub mod limits;
 pub mod metadata;
+pub mod otlp;
 mod pack;
 mod passive;
 mod remote_write;

@@ -14,15 +14,18 @@ const RETRY_AFTER_SECONDS: u32 = 30;
 pub fn serves(request: &Request) -> bool {
     matches!(
         (request.method.as_str(), request.path.as_str()),
-        (_, "/graphite" | "/api/v1/write") | ("POST", "/api/v1/checks")
+        (_, "/graphite" | "/api/v1/write" | "/v1/metrics") | ("POST", "/api/v1/checks")
     )
 }
 
 /// A push over HTTP. 200 (204 for remote write) where everything was taken, 400 where something was
 /// refused, 422 or 429 where a limit was met: the answer says what, and what was good is stored either
-/// way.
+/// way. OTLP has answers of its own.
 pub async fn handle(context: &Context, request: &Request) -> Response {
-    answer(context, request).await.into()
+    match answer(context, request).await {
+        Err(fault) if request.path == "/v1/metrics" => ingest::otlp::fault(request, &fault),
+        answer => answer.into(),
+    }
 }
 
 async fn answer(context: &Context, request: &Request) -> Result<Response, Fault> {
@@ -32,6 +35,7 @@ async fn answer(context: &Context, request: &Request) -> Result<Response, Fault>
     }
     let pushed = match request.path.as_str() {
         "/api/v1/write" => ingest::remote_write(context, &caller, request).await?,
+        "/v1/metrics" => return ingest::otlp::receive(context, &caller, request).await,
         "/graphite" => ingest::graphite(context, &caller, request).await?,
         "/api/v1/checks" => ingest::checks(context, &caller, request).await?,
         other => return Err(Fault::NotFound(format!("nothing is taken at {other}"))),

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::*;
 
+mod otlp;
 mod remote_write;
 
 struct Bench {
