@@ -3,6 +3,7 @@
 
 mod checks;
 mod graphite;
+mod health;
 mod host;
 mod listen;
 mod scrape;
@@ -59,10 +60,7 @@ pub fn jobs(config: &Config, intake: &Intake) -> Vec<Box<dyn Job>> {
 /// The listeners of this configuration: Graphite, StatsD, log files.
 #[must_use]
 pub fn listeners(config: &Config, intake: &Intake) -> Vec<Listener> {
-    let mut listeners = Vec::new();
-    if !config.graphite.address().is_empty() {
-        listeners.push(graphite::listener(&config.graphite, intake));
-    }
+    let mut listeners = graphite::listeners(&config.graphite, intake);
     if !config.statsd.address().is_empty() {
         match statsd::listener(&config.statsd, intake) {
             Ok(listener) => listeners.push(listener),

@@ -141,18 +141,34 @@ impl Network {
 }
 
 /// Who may send: this host and, for a gateway, the networks that it names.
-#[derive(Debug, Clone, Default)]
-pub struct Networks(Vec<Network>);
+#[derive(Debug, Clone)]
+pub struct Networks {
+    others: Vec<Network>,
+    /// Always, but in a test of who is refused: every peer of a test is on this host.
+    this_host: bool,
+}
+
+impl Default for Networks {
+    fn default() -> Self {
+        Self { others: Vec::new(), this_host: true }
+    }
+}
 
 impl Networks {
     fn of(allow: &[Spanned<String>], gateway: bool) -> Self {
-        Self(if gateway { allow.iter().filter_map(|text| text.get_ref().parse().ok()).collect() } else { Vec::new() })
+        let named = allow.iter().filter(|_| gateway).filter_map(|text| text.get_ref().parse().ok());
+        Self { others: named.collect(), ..Self::default() }
     }
 
     /// Whether `peer` may send.
     #[must_use]
     pub fn hold(&self, peer: IpAddr) -> bool {
-        peer.to_canonical().is_loopback() || self.0.iter().any(|network| network.holds(peer))
+        (self.this_host && peer.to_canonical().is_loopback()) || self.others.iter().any(|network| network.holds(peer))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn none_at_all() -> Self {
+        Self { this_host: false, ..Self::default() }
     }
 }
 
@@ -241,7 +257,7 @@ mod tests {
 
     #[test]
     fn this_host_may_always_send() {
-        let networks = Networks(vec!["10.0.0.0/8".parse().unwrap()]);
+        let networks = Networks { others: vec!["10.0.0.0/8".parse().unwrap()], ..Networks::default() };
         for (peer, expected) in [("127.0.0.1", true), ("::1", true), ("10.1.1.1", true), ("192.0.2.1", false)] {
             assert_eq!(networks.hold(peer.parse().unwrap()), expected, "{peer}");
         }

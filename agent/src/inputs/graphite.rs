@@ -6,27 +6,45 @@
 //! As a gateway the agent takes lines of other hosts: their samples carry its name as `source`, but
 //! no `instance`, for which host a line is from only the line can say.
 
+mod pickled;
+
 use std::net::SocketAddr;
 
 use formats::graphite::{Connection, parse_body};
 use formats::{Parsed, Reject};
 
 use super::listen::{Door, Limits, Stream};
-use super::{Listener, now};
-use crate::config::Graphite;
+use super::{Listener, health, now};
+use crate::config::{Graphite, listen_text};
 use crate::intake::Intake;
 
 /// What the listener is called in logs.
 const WHAT: &str = "Graphite lines";
 
-/// The listener of the plaintext protocol, both transports.
-pub(super) fn listener(graphite: &Graphite, intake: &Intake) -> Listener {
+/// The listeners of the section: lines, pickles and, for a gateway, its health check.
+pub(super) fn listeners(graphite: &Graphite, intake: &Intake) -> Vec<Listener> {
     let intake = if graphite.gateway { intake.for_other_hosts() } else { intake.clone() };
-    let door = Door::new(WHAT, graphite.address(), graphite.allowed(), Limits::of(graphite.gateway), &intake);
-    let work = Box::pin(async move {
-        tokio::join!(door.tcp(|peer| Lines::new(peer, &door.intake)), udp(&door));
-    });
-    Listener { name: "graphite".to_owned(), work }
+    let limits = Limits::of(graphite.gateway);
+    let (mut listeners, mut open) = (Vec::new(), Vec::new());
+    if !graphite.address().is_empty() {
+        let door = Door::new(WHAT, graphite.address(), graphite.allowed(), limits, &intake);
+        open.push(door.open.clone());
+        let work = Box::pin(async move {
+            tokio::join!(door.tcp(|peer| Lines::new(peer, &door.intake)), udp(&door));
+        });
+        listeners.push(Listener { name: "graphite".to_owned(), work });
+    }
+    if !listen_text(&graphite.pickle_listen).is_empty() {
+        let door = pickled::door(graphite, &intake);
+        open.push(door.open.clone());
+        listeners.push(pickled::listener(door));
+    }
+    let health = listen_text(&graphite.health_listen);
+    if !health.is_empty() {
+        let door = Door::new(health::WHAT, health, graphite.allowed(), limits, &intake);
+        listeners.push(Listener { name: "health".to_owned(), work: Box::pin(health::serve(door, open)) });
+    }
+    listeners
 }
 
 async fn udp(door: &Door) {

@@ -164,3 +164,126 @@ async fn a_taken_address_is_tried_again() {
     let (samples, _) = timeout(Duration::from_secs(10), waiting).await.expect("bound in time");
     assert_eq!(samples.len(), 1);
 }
+
+#[tokio::test]
+async fn pickles_cut_anywhere_and_one_that_is_too_long() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
+    let (address, intake) = (listener.local_addr().expect("address"), intake());
+    let served = intake.clone();
+    tokio::spawn(async move {
+        let door = door("", LIMITS, &served);
+        door.serve_tcp(&listener, |peer| pickled::Pickles::new(peer, &served)).await;
+    });
+    // [('foo', (1700000000, 1.5)), ('bar', 1)], twice.
+    let pickle = b"(lp0\n(S'foo'\n(I1700000000\nF1.5\ntta(S'bar'\nI1\nta.";
+    let framed = [&(pickle.len() as u32).to_be_bytes()[..], pickle].concat();
+    let mut sender = TcpStream::connect(address).await.expect("connected");
+    for part in [&framed[..3], &framed[3..20], &framed[20..], &framed[..]] {
+        sender.write_all(part).await.expect("sent");
+        sender.flush().await.expect("sent");
+    }
+    let (samples, rejected) = taken(&intake, 2, 2).await;
+    let shown: Vec<String> = samples.iter().map(|(labels, value)| format!("{labels} {value}")).collect();
+    assert_eq!(shown, [r#"foo{instance="web-1", job="graphite", source="web-1"} 1.5"#]);
+    assert_eq!(rejected, BTreeMap::from([("pickle_item_malformed".to_owned(), 2)]));
+    sender.write_all(&u32::MAX.to_be_bytes()).await.expect("sent");
+    let mut end = [0; 1];
+    let closed = timeout(Duration::from_secs(10), sender.read(&mut end)).await.expect("closed in time");
+    assert!(closed.is_ok_and(|bytes| bytes == 0));
+    let (_, rejected) = taken(&intake, 0, 1).await;
+    assert_eq!(rejected, BTreeMap::from([("pickle_too_long".to_owned(), 1)]));
+}
+
+#[tokio::test]
+async fn a_gateway_takes_what_its_networks_send_and_refuses_others() {
+    let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (lines, pickles, health) = (free(), free(), free());
+    let text = format!(
+        "url = \"http://h:1\"\nkey_file = \"k\"\nname = \"gw\"\n[graphite]\nlisten = \"{lines}\"\npickle_listen = \
+         \"{pickles}\"\nhealth_listen = \"{health}\"\ngateway = true\nallow = [\"10.0.0.0/8\"]\n"
+    );
+    let config = crate::config::Config::parse(std::path::Path::new("a.toml"), &text, Default::default()).unwrap();
+    let intake = intake();
+    let mut running = tokio::task::JoinSet::new();
+    for listener in listeners(&config.graphite, &intake) {
+        running.spawn(listener.work);
+    }
+    let well = async || {
+        let mut socket = TcpStream::connect(health).await.ok()?;
+        socket.write_all(b"GET /health HTTP/1.0\r\n\r\n").await.ok()?;
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).await.ok()?;
+        answer.starts_with("HTTP/1.1 200 ").then_some(())
+    };
+    let waiting = async {
+        while well().await.is_none() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(Duration::from_secs(10), waiting).await.expect("well in time");
+    TcpStream::connect(lines).await.unwrap().write_all(b"a 1\nb;instance=own 2\n").await.unwrap();
+    let (samples, _) = taken(&intake, 2, 0).await;
+    let shown: Vec<&String> = samples.keys().collect();
+    assert_eq!(shown, [r#"a{job="graphite", source="web-1"}"#, r#"b{instance="own", job="graphite", source="web-1"}"#]);
+}
+
+#[tokio::test]
+async fn who_is_not_allowed_is_refused_and_counted() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let udp = UdpSocket::bind(address).await.unwrap();
+    let intake = intake();
+    let served = intake.clone();
+    tokio::spawn(async move {
+        let mut door = door("", LIMITS, &served);
+        door.allowed = Networks::none_at_all();
+        tokio::join!(
+            door.serve_tcp(&listener, |peer| Lines::new(peer, &served)),
+            door.serve_udp(&udp, |datagram, peer| give(parse_body(datagram, now()), peer, &served)),
+        );
+    });
+    let mut sender = TcpStream::connect(address).await.unwrap();
+    let mut end = [0; 1];
+    let closed = timeout(Duration::from_secs(10), sender.read(&mut end)).await.expect("closed in time");
+    assert!(!closed.is_ok_and(|bytes| bytes > 0));
+    UdpSocket::bind("127.0.0.1:0").await.unwrap().send_to(b"a 1", address).await.unwrap();
+    let (samples, rejected) = taken(&intake, 0, 2).await;
+    assert!(samples.is_empty());
+    assert_eq!(rejected, BTreeMap::from([("peer_not_allowed".to_owned(), 2)]));
+}
+
+/// Runs a script of Python with `module`, the address as its arguments; false where that cannot be.
+async fn python(module: &str, script: &str, address: SocketAddr) -> bool {
+    let has = std::process::Command::new("python3").args(["-c", &format!("import {module}")]).output();
+    if !has.is_ok_and(|has| has.status.success()) {
+        eprintln!("skipped: python3 has no module {module} (pip install {module})");
+        return false;
+    }
+    let arguments = ["-c", script, &address.ip().to_string(), &address.port().to_string()].map(str::to_owned);
+    let ran = tokio::task::spawn_blocking(move || std::process::Command::new("python3").args(arguments).output());
+    let ran = ran.await.unwrap().unwrap();
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    true
+}
+
+#[tokio::test]
+async fn pypis_graphyte() {
+    let (address, intake) = tcp_server(LIMITS).await;
+    let script = "import sys, graphyte
+s = graphyte.Sender(sys.argv[1], port=int(sys.argv[2]), prefix='shop')
+s.send('orders.paid', 42, timestamp=1763800000); s.send('disk', 0.5, tags={'host': 'a', 'mount': '/srv'}); s.stop()
+";
+    if !python("graphyte", script, address).await {
+        return;
+    }
+    let (samples, rejected) = taken(&intake, 2, 0).await;
+    let shown: Vec<&String> = samples.keys().collect();
+    assert_eq!(
+        shown,
+        [
+            r#"{__name__="shop.disk", host="a", instance="web-1", job="graphite", mount="/srv", source="web-1"}"#,
+            r#"{__name__="shop.orders.paid", instance="web-1", job="graphite", source="web-1"}"#,
+        ]
+    );
+    assert!(rejected.is_empty());
+}
