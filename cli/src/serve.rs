@@ -21,6 +21,7 @@ use clap::Args;
 use embedded::{Embedded, EmbeddedOptions};
 use pipeline::connect::Connection;
 use pipeline::documents::{self, Kind};
+use pipeline::head::Head;
 use pipeline::http::{Request, Response};
 use pipeline::keys::{self, KeyKind};
 use pipeline::wire::{AgentFrame, BrowserFrame};
@@ -83,7 +84,8 @@ pub(crate) struct House {
 impl House {
     fn open(data: &Path, settings: Settings) -> anyhow::Result<Self> {
         let embedded = Embedded::open(data, &EmbeddedOptions::default())?;
-        let context = Context::new(embedded.ports(), settings);
+        // Every block goes through this process, so what was put lately may be kept in memory.
+        let context = Context::new(embedded.ports(), settings).with_head(Head::default());
         let (failures, reads) = (loops::Failures::default(), reads::Reads::default());
         Ok(Self { embedded, context, failures, reads, stop: watch::Sender::new(false) })
     }

@@ -30,6 +30,8 @@ const PAUSE_MAX: Duration = Duration::from_secs(10);
 const PULSE_EVERY: Duration = Duration::from_secs(5);
 /// `up`, and wishes for rules.
 const PRESENCE_EVERY: Duration = Duration::from_secs(10);
+/// The hot samples in memory are filled, at the start at once, and trimmed.
+const HEAD_EVERY: Duration = Duration::from_secs(30);
 /// Repairs and compaction.
 const TICK_EVERY: Duration = Duration::from_secs(60);
 
@@ -79,7 +81,9 @@ pub(super) async fn start(house: &Arc<House>, graphite: Option<SocketAddr>) -> a
     tasks.spawn(flush_loop(house.clone(), broadcaster));
     tasks.spawn(changes_loop(house.clone()));
     tasks.spawn(timer_loop(house.clone()));
-    for (name, every) in [("pulse", PULSE_EVERY), ("presence", PRESENCE_EVERY), ("tick", TICK_EVERY)] {
+    for (name, every) in
+        [("pulse", PULSE_EVERY), ("presence", PRESENCE_EVERY), ("head", HEAD_EVERY), ("tick", TICK_EVERY)]
+    {
         tasks.spawn(tick_loop(house.clone(), name, every));
     }
     if let Some(address) = graphite {
@@ -307,6 +311,7 @@ async fn tick(house: &House, name: &str) -> Result<(), Fault> {
     let context = &house.context;
     match name {
         "pulse" => evaluate_alerts::pulse(context).await,
+        "head" => pipeline::head::refresh(context).await,
         "presence" => {
             // What fails for one does not stop the others.
             let mut outcome = Ok(());

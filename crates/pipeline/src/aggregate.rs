@@ -265,7 +265,14 @@ impl Part {
         let sources = self.sources.into_values().collect();
         let made_at = context.ports.clock.now();
         let notes = PackNotes { level, window, sources, replaces: Vec::new(), arrived_through, made_at };
-        manifest::put(&context.ports, tenant, pack(join(self.columns), notes)).await
+        let mut packed = pack(join(self.columns), notes);
+        let block = std::mem::take(&mut packed.block);
+        let announced = context.head.as_ref().map(|head| head.put(tenant));
+        manifest::put(&context.ports, tenant, packed).await?;
+        if let Some(put) = announced {
+            put.stored(block.columns(), made_at);
+        }
+        Ok(())
     }
 }
 

@@ -65,6 +65,10 @@ pub async fn set_aside(
 
 /// A tenant's manifest has grown.
 pub async fn changes(context: &Context, tenant: &TenantId) -> Result<(), Fault> {
+    if let Some(head) = &context.head {
+        // The change that woke us may not be in memory yet.
+        head.settled().await;
+    }
     let evaluated = bucket::all_groups(context, tenant, Look::Early).await;
     let sent = outbox::dispatch(context, tenant).await;
     evaluated.and(sent)

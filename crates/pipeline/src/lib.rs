@@ -15,6 +15,7 @@ pub mod connect;
 pub mod documents;
 mod error;
 pub mod evaluate;
+pub mod head;
 pub mod http;
 pub mod ingest;
 pub mod keys;
@@ -48,6 +49,8 @@ pub struct Context {
     pub settings: Settings,
     /// Decoded blocks. Immutable, named by content, so it can never be stale.
     pub blocks: BlockCache,
+    /// The hot two hours in memory, where the process lives long enough.
+    pub head: Option<head::Head>,
     /// Parsed rule files, kept by their content as well.
     pub rules: evaluate::RuleCache,
     /// Names for pushed data.
@@ -85,7 +88,14 @@ impl Context {
         let (series, metadata) = (ingest::KnownSeries::new(&ports), ingest::metadata::Stored::default());
         let limits = ingest::limits::Limits::default();
         let acks = acks::Acks::default();
-        Self { ports, settings, blocks, rules, pushes, series, metadata, limits, downloads, acks }
+        Self { ports, settings, blocks, head: None, rules, pushes, series, metadata, limits, downloads, acks }
+    }
+
+    /// The same with the hot two hours in memory: for a process through which every block goes that is
+    /// put. Until [`head::refresh`] has filled it, everything is read from blocks.
+    #[must_use]
+    pub fn with_head(self, head: head::Head) -> Self {
+        Self { head: Some(head), ..self }
     }
 
     /// The same with the agent's binaries in a store of their own.

@@ -1,150 +1,104 @@
-//! Finding samples again: manifest → blocks → the series that are asked for.
-//!
-//! Blocks are immutable and named by their content, so a decoded one stays good for ever; a warm
-//! process keeps as many as fit.
+//! Finding samples again: the hot two hours in memory where there are some, and for what is older
+//! manifest → blocks → the series that are asked for.
+
+mod budget;
+mod cache;
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use blocks::{Block, ManifestItem};
 use ports::{Ports, TenantId, Timestamp};
 use promql::{Selection, Series, SeriesSet, all_match};
 use series::{Labels, Sample, SourceName};
+use wire::SeriesColumn;
+
+use budget::Budget;
+pub use budget::{LOADED_BYTES_MAX, LOADED_SAMPLES_MAX, LOADED_SERIES_MAX, QUERY_TIME_MS_MAX};
+pub use cache::{BlockCache, CACHED_BYTES_MAX, CACHED_ITEMS_MAX};
 
 use crate::error::Fault;
 use crate::{Context, manifest};
 
-/// Bytes of decoded blocks that the cache keeps.
-pub const CACHED_BYTES_MAX: u64 = 128 * 1024 * 1024;
-/// What a series costs in it beside its samples: a fresh block has few samples a series.
-const SERIES_BYTES: u64 = 400;
-const SAMPLE_BYTES: u64 = 16;
-/// Manifest items that the cache keeps.
-pub const CACHED_ITEMS_MAX: usize = 50_000;
-/// Samples that one query may load.
-pub const LOADED_SAMPLES_MAX: u64 = 20_000_000;
 /// How often a query looks into the manifest again because a block in it was swept meanwhile.
 const MANIFEST_READS_MAX: usize = 3;
 
-/// Decoded blocks and manifest items of a warm process.
-#[derive(Default)]
-pub struct BlockCache(Mutex<Cached>);
-
-#[derive(Default)]
-struct Cached {
-    blocks: HashMap<String, (u64, Arc<Block>)>,
-    bytes: u64,
-    /// Counts uses; the block used longest ago goes first.
-    uses: u64,
-    items: HashMap<String, Arc<ManifestItem>>,
-}
-
-impl BlockCache {
-    /// How many blocks and samples it holds.
-    #[must_use]
-    pub fn size(&self) -> (usize, u64) {
-        let cached = self.lock();
-        (cached.blocks.len(), cached.blocks.values().map(|(_, block)| block.samples()).sum())
-    }
-
-    fn block(&self, name: &str) -> Option<Arc<Block>> {
-        let mut cached = self.lock();
-        cached.uses += 1;
-        let now = cached.uses;
-        let (used, block) = cached.blocks.get_mut(name)?;
-        *used = now;
-        Some(block.clone())
-    }
-
-    fn keep_block(&self, name: &str, block: Arc<Block>) {
-        let mut cached = self.lock();
-        cached.uses += 1;
-        let used = cached.uses;
-        cached.bytes += bytes_of(&block);
-        if let Some((_, before)) = cached.blocks.insert(name.to_owned(), (used, block)) {
-            cached.bytes -= bytes_of(&before);
-        }
-        if cached.bytes > CACHED_BYTES_MAX {
-            cached.shrink();
-        }
-    }
-
-    pub(crate) fn item(&self, sort: &str) -> Option<Arc<ManifestItem>> {
-        self.lock().items.get(sort).cloned()
-    }
-
-    pub(crate) fn keep_item(&self, sort: &str, item: Arc<ManifestItem>) {
-        let mut cached = self.lock();
-        if cached.items.len() >= CACHED_ITEMS_MAX {
-            cached.items.clear();
-        }
-        cached.items.insert(sort.to_owned(), item);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Cached> {
-        // A panic elsewhere leaves a cache, which is never the truth.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Cached {
-    /// Throws out the older half.
-    fn shrink(&mut self) {
-        let mut ages: Vec<u64> = self.blocks.values().map(|(used, _)| *used).collect();
-        ages.sort_unstable();
-        let middle = ages.get(ages.len() / 2).copied().unwrap_or(0);
-        self.blocks.retain(|_, (used, _)| *used > middle);
-        self.bytes = self.blocks.values().map(|(_, block)| bytes_of(block)).sum();
-    }
-}
-
-/// About what a decoded block takes.
-fn bytes_of(block: &Block) -> u64 {
-    block.samples() * SAMPLE_BYTES + block.columns().len() as u64 * SERIES_BYTES
-}
-
 /// Loads what the selections ask for.
 pub async fn load(context: &Context, tenant: &TenantId, selections: &[Selection]) -> Result<SeriesSet, Fault> {
-    let mut found: Vec<Series> = Vec::new();
-    let mut loaded = 0_u64;
-    for_each_block(context, tenant, selections, |block| {
+    let mut loaded = Loaded { parts: HashMap::new(), budget: Budget::begin(context) };
+    let hot = match &context.head {
+        Some(head) => head.read(tenant, selections, |labels, samples| loaded.add(labels, samples))?,
+        None => None,
+    };
+    // After the head: whatever it has not shown is in a block by now.
+    let older = before(selections, hot);
+    for_each_block(context, tenant, &older, |block| {
         for column in block.columns() {
-            let Some(samples) = wanted(selections, &column.labels, &column.samples) else { continue };
-            loaded += samples.len() as u64;
-            if loaded > LOADED_SAMPLES_MAX {
-                return Err(Fault::Unprocessable(format!(
-                    "the query reads more than {LOADED_SAMPLES_MAX} samples (loaded_samples_max)"
-                )));
+            if let Some(samples) = wanted(&older, &column.labels, &column.samples) {
+                loaded.add(&column.labels, samples.to_vec())?;
             }
-            found.push(Series { labels: column.labels.clone(), samples: samples.into() });
         }
         Ok(())
     })
     .await?;
-    Ok(joined(found))
+    Ok(loaded.into_set())
 }
 
-/// One series a label set, so that the storage joins once and not a block at a time.
-fn joined(found: Vec<Series>) -> SeriesSet {
-    let mut parts: HashMap<Labels, Vec<Arc<[Sample]>>> = HashMap::new();
-    for series in found {
-        parts.entry(series.labels).or_default().push(series.samples);
+/// The part of the selections that is older than what was read already.
+fn before(selections: &[Selection], hot: Option<Timestamp>) -> Vec<Selection> {
+    let Some(hot) = hot else { return selections.to_vec() };
+    let older = selections.iter().filter(|selection| selection.from < hot);
+    older.map(|selection| Selection { to: selection.to.min(hot.plus_ms(-1)), ..selection.clone() }).collect()
+}
+
+/// What a query has so far: the runs of samples of each series.
+struct Loaded {
+    parts: HashMap<Labels, Vec<Vec<Sample>>>,
+    budget: Budget,
+}
+
+impl Loaded {
+    fn add(&mut self, labels: &Labels, samples: Vec<Sample>) -> Result<(), Fault> {
+        self.budget.samples(samples.len())?;
+        match self.parts.get_mut(labels) {
+            Some(parts) => parts.push(samples),
+            None => {
+                self.budget.series()?;
+                self.parts.insert(labels.clone(), vec![samples]);
+            }
+        }
+        Ok(())
     }
-    SeriesSet::new(parts.into_iter().map(|(labels, mut parts)| {
-        let samples = match parts.pop() {
-            Some(only) if parts.is_empty() => only,
-            last => parts.iter().chain(last.as_ref()).flat_map(|part| part.iter().copied()).collect(),
-        };
-        Series { labels, samples }
-    }))
+
+    /// One series a label set, so that the storage joins once and not a block at a time.
+    fn into_set(self) -> SeriesSet {
+        SeriesSet::new(self.parts.into_iter().map(|(labels, mut parts)| {
+            // Runs of different windows then follow each other, and nothing has to be sorted.
+            parts.sort_by_key(|part| part.first().map(|sample| sample.at));
+            let samples = match parts.as_slice() {
+                [only] => Arc::from(only.as_slice()),
+                parts => parts.concat().into(),
+            };
+            Series { labels, samples }
+        }))
+    }
 }
 
 /// Label sets with a sample in the selections' time.
 pub async fn labels(context: &Context, tenant: &TenantId, selections: &[Selection]) -> Result<BTreeSet<Labels>, Fault> {
     let mut found = BTreeSet::new();
-    for_each_block(context, tenant, selections, |block| {
+    let hot = match &context.head {
+        Some(head) => head.labels(tenant, selections)?,
+        None => None,
+    };
+    let hot = hot.map(|(from, labels)| {
+        found.extend(labels);
+        from
+    });
+    let older = before(selections, hot);
+    for_each_block(context, tenant, &older, |block| {
         for column in block.columns() {
-            if wanted(selections, &column.labels, &column.samples).is_some() && !found.contains(&column.labels) {
+            if wanted(&older, &column.labels, &column.samples).is_some() && !found.contains(&column.labels) {
                 found.insert(column.labels.clone());
             }
         }
@@ -152,6 +106,40 @@ pub async fn labels(context: &Context, tenant: &TenantId, selections: &[Selectio
     })
     .await?;
     Ok(found)
+}
+
+/// All columns of blocks that may hold samples of a stretch of time, block after block, kept in no
+/// cache: to fill a memory, not to answer a query.
+pub(crate) async fn for_each_column(
+    context: &Context,
+    tenant: &TenantId,
+    span: (Timestamp, Timestamp),
+    mut visit: impl FnMut(&[SeriesColumn]) -> Result<(), Fault> + Send,
+) -> Result<(), Fault> {
+    let mut visited: BTreeSet<String> = BTreeSet::new();
+    let mut missing = String::new();
+    'manifest: for _ in 0..MANIFEST_READS_MAX {
+        for placed in manifest::between(&context.ports, &context.blocks, tenant, span).await? {
+            if !placed.item.overlaps(span.0, span.1) || visited.contains(&placed.sort) {
+                continue;
+            }
+            for name in manifest::blob_names(tenant, &placed.item) {
+                let Some(bytes) = context.ports.blobs.get(&name).await? else {
+                    missing = placed.sort;
+                    continue 'manifest;
+                };
+                let block = blocks::decode(bytes).map_err(|e| Fault::Internal(format!("the block {name}: {e}")))?;
+                visit(block.columns())?;
+            }
+            visited.insert(placed.sort);
+        }
+        return Ok(());
+    }
+    Err(not_stored(&missing))
+}
+
+fn not_stored(sort: &str) -> Fault {
+    Fault::Internal(format!("the block of {sort} is in the manifest and not stored"))
 }
 
 /// The sources that send the selected series.
@@ -190,6 +178,7 @@ async fn for_each_block(
     else {
         return Ok(());
     };
+    let mut budget = Budget::begin(context);
     let mut visited: BTreeSet<String> = BTreeSet::new();
     let mut missing = String::new();
     // A sweep between reading the manifest and a block takes the block; what replaces it stands in
@@ -204,12 +193,14 @@ async fn for_each_block(
                 missing = placed.sort;
                 continue 'manifest;
             };
+            budget.bytes(placed.item.bytes)?;
+            budget.time(context)?;
             visit(&block)?;
             visited.insert(placed.sort);
         }
         return Ok(());
     }
-    Err(Fault::Internal(format!("the block of {missing} is in the manifest and not stored")))
+    Err(not_stored(&missing))
 }
 
 /// An item's block, decoded; an empty one where the item has only notes. `None`: it is not there,
@@ -231,35 +222,4 @@ pub(crate) async fn block(
     let decoded = Arc::new(decoded);
     cache.keep_block(name, decoded.clone());
     Ok(Some(decoded))
-}
-
-#[cfg(test)]
-mod tests {
-    use wire::SeriesColumn;
-
-    use super::*;
-
-    fn block(series: u64) -> Arc<Block> {
-        let column = |n: u64| SeriesColumn {
-            labels: Labels::from_pairs([("__name__", format!("m{n}").as_str())]).unwrap(),
-            samples: vec![Sample { at: Timestamp(1), value: 1.0 }],
-        };
-        Arc::new(blocks::join((0..series).map(column)))
-    }
-
-    #[test]
-    fn decoded_blocks_at_the_limit_and_one_past_it() {
-        let cache = BlockCache::default();
-        let each = block(1_000);
-        let fit = CACHED_BYTES_MAX / bytes_of(&each);
-        for n in 0..fit {
-            cache.keep_block(&n.to_string(), each.clone());
-        }
-        assert_eq!(cache.size(), (fit as usize, fit * 1_000));
-        // A use keeps it; the others of the older half go.
-        assert!(cache.block("0").is_some());
-        cache.keep_block("one more", each);
-        assert!(cache.size().0 as u64 <= fit.div_ceil(2));
-        assert!(cache.block("0").is_some() && cache.block("one more").is_some() && cache.block("1").is_none());
-    }
 }

@@ -5,6 +5,7 @@
 //! - `connecting`: keys, tickets, hello, two agents of one name, leases
 //! - `faulty`: partial puts, a store that fails, records that cannot be read
 //! - `compacting`: windows that close, and what is deleted when
+//! - `hot`: what the hot two hours in memory show is what blocks show
 //! - `silent`: whose silence it is: the hosts', the pipeline's or the server's
 
 #![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "only tests use this")]
@@ -17,6 +18,8 @@ mod compacting;
 mod connecting;
 #[path = "flow/faulty.rs"]
 mod faulty;
+#[path = "flow/hot.rs"]
+mod hot;
 #[path = "flow/silent.rs"]
 mod silent;
 #[path = "flow/storing.rs"]
