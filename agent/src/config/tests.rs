@@ -73,7 +73,24 @@ pattern = "timed out"
 #[test]
 fn the_example_file_is_fine() {
     let config = parse(include_str!("../../agent.example.toml")).unwrap();
-    assert_eq!((config.checks.len(), config.logs.len()), (2, 1));
+    assert_eq!((config.checks.len(), config.logs.len(), config.scrapes.len()), (3, 1, 1));
+    assert_eq!(config.checks[2].format, CheckFormat::Prometheus);
+}
+
+#[test]
+fn what_a_gateways_machine_makes_of_the_packaged_file_is_fine() {
+    let template = include_str!("../../../infra/gateway.yaml");
+    let edit =
+        template.lines().find_map(|line| line.trim().strip_prefix("sed -i 's|^")).expect("the template edits the file");
+    let (line, rest) = edit.split_once("$|").expect("a whole line is replaced");
+    let (put, _) = rest.split_once("|'").expect("by something");
+    let packaged = include_str!("../../../packaging/agent.toml");
+    assert_eq!(packaged.lines().filter(|packaged| *packaged == line).count(), 1);
+    let edited = packaged.replace(line, &put.replace("\\n", "\n").replace("${AllowedCidr}", "10.0.0.0/8"));
+    let config = parse(&edited.replace("#url", "url")).unwrap();
+    assert!(config.graphite.gateway && config.graphite.allowed().hold("10.1.2.3".parse().unwrap()));
+    assert_eq!(config.graphite.address(), "0.0.0.0:2003");
+    assert_eq!(listen_text(&config.graphite.health_listen), "0.0.0.0:2080");
 }
 
 #[test]
