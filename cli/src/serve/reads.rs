@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use pipeline::http::Encoding;
 use pipeline::{Fault, Request, Response};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -39,14 +40,15 @@ impl Reads {
 /// Whether a request reads samples.
 fn is_read(path: &str) -> bool {
     let path = path.trim_matches('/');
-    let paths = ["api/v1/query", "api/v1/query_range", "api/v1/series", "api/v1/labels"];
+    let paths = ["api/v1/query", "api/v1/query_range", "api/v1/series", "api/v1/labels", "api/v1/status/tsdb"];
     paths.contains(&path) || path.starts_with("api/v1/label/")
 }
 
-/// Answers a request, in its turn where it is a read.
+/// Answers a request, in its turn where it is a read, compressed as its caller takes it.
 pub(super) async fn answer(house: Arc<House>, request: Request) -> Response {
+    let encoding = Encoding::accepted(&request);
     if !is_read(&request.path) {
-        return house.request(&request).await;
+        return house.request(&request).await.encoded(encoding);
     }
     let turn = match house.reads.turn(TURN).await {
         Ok(turn) => turn,
@@ -56,7 +58,7 @@ pub(super) async fn answer(house: Arc<House>, request: Request) -> Response {
     let read = tokio::task::spawn_blocking(move || {
         // Kept to the end, even where nobody waits for the answer any more.
         let _turn = turn;
-        runtime.block_on(house.request(&request))
+        runtime.block_on(house.request(&request)).encoded(encoding)
     });
     read.await.unwrap_or_else(|error| Response::of(&Fault::Internal(format!("the read ended: {error}"))))
 }

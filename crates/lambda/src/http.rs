@@ -9,16 +9,12 @@ use aws_lambda_events::encodings::Body;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use flate2::Compression;
-use flate2::write::GzEncoder;
-use pipeline::http::{RawRequest, Response};
+use pipeline::http::{Encoding, RawRequest, Response};
 use pipeline::{Fault, Request};
 use serde_json::Value;
 
 /// Bytes of a response as Lambda takes it (6,291,556), less what stands around the body.
 pub const RESPONSE_BYTES_MAX: usize = 6_200_000;
-/// Smaller bodies are not worth compressing: they fit one packet.
-pub const GZIP_BYTES_MIN: usize = 1_400;
 
 /// The request.
 pub fn request(event: ApiGatewayV2httpRequest) -> Result<Request, Fault> {
@@ -62,7 +58,7 @@ fn without_stage<'a>(path: &'a str, stage: &str) -> &'a str {
 /// What the answer needs of the request after it was handled.
 #[derive(Debug, Clone, Copy)]
 pub struct Asked {
-    takes_gzip: bool,
+    encoding: Encoding,
     head: bool,
 }
 
@@ -70,23 +66,14 @@ impl Asked {
     /// By a request.
     #[must_use]
     pub fn of(request: &Request) -> Self {
-        let accepted = request.header("accept-encoding").unwrap_or_default();
-        Self { takes_gzip: accepted.split(',').any(takes_gzip), head: request.method == "HEAD" }
+        Self { encoding: Encoding::accepted(request), head: request.method == "HEAD" }
     }
 
     /// By who could not be understood.
     #[must_use]
     pub fn unknown() -> Self {
-        Self { takes_gzip: false, head: false }
+        Self { encoding: Encoding::Identity, head: false }
     }
-}
-
-/// One member of `Accept-Encoding`: `gzip;q=0` says no.
-fn takes_gzip(member: &str) -> bool {
-    let mut parts = member.split(';').map(str::trim);
-    let named = parts.next().is_some_and(|name| name.eq_ignore_ascii_case("gzip") || name == "*");
-    let weight = parts.find_map(|part| part.strip_prefix("q=")?.parse::<f32>().ok());
-    named && weight.is_none_or(|weight| weight > 0.0)
 }
 
 /// The response as the gateway takes it.
@@ -96,34 +83,17 @@ pub fn response(response: Response, asked: Asked) -> Value {
     if asked.head {
         response.body = Bytes::new();
     }
-    let encoded_already = response.headers.iter().any(|(name, _)| name == "content-encoding");
-    if asked.takes_gzip && response.body.len() >= GZIP_BYTES_MIN && !encoded_already {
-        response = compressed(response);
-    }
+    response = response.encoded(asked.encoding);
     let bytes = carried_bytes(&response.body);
     if bytes > RESPONSE_BYTES_MAX {
-        let hint = if asked.takes_gzip { "" } else { ", or send `Accept-Encoding: gzip`" };
+        let encoded = asked.encoding != Encoding::Identity;
+        let hint = if encoded { "" } else { ", or send `Accept-Encoding: gzip`" };
         response = Response::of(&Fault::Unprocessable(format!(
             "the answer has {bytes} bytes, at most {RESPONSE_BYTES_MAX} can be given (response_bytes_max): \
              ask for a shorter time, fewer series or a longer step{hint}"
         )));
     }
     event(response)
-}
-
-fn compressed(response: Response) -> Response {
-    let Response { status, mut headers, body } = response;
-    let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), Compression::fast());
-    let written = std::io::Write::write_all(&mut encoder, &body).and_then(|()| encoder.finish());
-    match written {
-        Ok(compressed) => {
-            headers.push(("content-encoding".to_owned(), "gzip".to_owned()));
-            headers.push(("vary".to_owned(), "accept-encoding".to_owned()));
-            Response { status, headers, body: compressed.into() }
-        }
-        // Writing to memory does not fail; if it did, the plain body is as good.
-        Err(_) => Response { status, headers, body },
-    }
 }
 
 /// Bytes of the body within the JSON that Lambda takes.

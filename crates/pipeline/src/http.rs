@@ -1,10 +1,14 @@
 //! Requests and responses without a server: what API Gateway's event and axum's request both
 //! become before a function sees them.
 
+mod encoding;
+
 use bytes::Bytes;
 use serde::Serialize;
 
 use crate::error::Fault;
+
+pub use encoding::{COMPRESSED_BYTES_MIN, Encoding};
 
 /// Bytes of a request's body (API Gateway and Lambda: 6 MB, base64-coded).
 pub const BODY_BYTES_MAX: usize = 4_400_000;

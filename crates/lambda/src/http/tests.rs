@@ -118,6 +118,8 @@ fn what_is_accepted_is_compressed() {
     let mut plain = String::new();
     flate2::read::GzDecoder::new(&bytes[..]).read_to_string(&mut plain).unwrap();
     assert_eq!(plain, text);
+    let answer = response(Response::new(200, "text/plain", text.clone()), asked("gzip, zstd"));
+    assert_eq!((&answer["headers"]["content-encoding"], &answer["isBase64Encoded"]), (&json!("zstd"), &json!(true)));
     for (accepts, body) in [("", text.as_str()), ("br", &text), ("gzip;q=0", &text), ("gzip", "short")] {
         let answer = response(Response::new(200, "text/plain", body.to_owned()), asked(accepts));
         assert_eq!(answer["body"].as_str(), Some(body), "{accepts}");
