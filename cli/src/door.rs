@@ -138,6 +138,11 @@ impl Door {
 
     /// Sends a request and takes `data` out of the answer; an error answer becomes an error.
     pub(crate) async fn data(&self, request: Request) -> anyhow::Result<Json> {
+        Ok(self.answer(request).await?["data"].take())
+    }
+
+    /// Sends a request; the whole answer, remarks included. An error answer becomes an error.
+    pub(crate) async fn answer(&self, request: Request) -> anyhow::Result<Json> {
         let response = self.send(request).await?;
         if let (401, Some(advice)) = (response.status, &self.key_advice) {
             bail!("{advice}");
@@ -148,7 +153,7 @@ impl Door {
         if response.status >= 300 {
             bail!("{}", body["error"].as_str().unwrap_or("no reason was given"));
         }
-        Ok(body["data"].clone())
+        Ok(body)
     }
 }
 

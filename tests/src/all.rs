@@ -23,6 +23,8 @@
 //!   breaks its rule, as the real one does; the end-to-end tests may subscribe it to any SNS.
 //! * `power_cuts`: what was not synced is dropped, in one process on a disk in memory; the store of
 //!   blocks fails for a quarter of an hour.
+//! * `same_answers`: Debian's Prometheus sends by remote_write, then both answer 20 queries, and bad ones, the
+//!   same; `promtool query` reads us.
 //! * `scenarios`: `scenarios/*.txt`, samples in, states and notifications out, on a clock that stands.
 //! * `storm`: 60 agents lose their connections at once, twice: none seems to be down, nothing is lost.
 //! * `simulation`: the functions under event source mappings, resharding and crashes, by seeds; the
@@ -44,6 +46,7 @@ mod installer;
 mod kills;
 mod pagerduty;
 mod power_cuts;
+mod same_answers;
 mod scenarios;
 mod simulation;
 mod storm;

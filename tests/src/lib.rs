@@ -15,6 +15,7 @@ pub mod page;
 pub mod place;
 pub mod process;
 pub mod programs;
+pub mod prometheus;
 pub mod receiver;
 pub mod reconnects;
 pub mod server;

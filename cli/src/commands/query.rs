@@ -1,4 +1,4 @@
-//! `daywatch query EXPR`: a line a series, as Prometheus writes them.
+//! `daywatch query EXPR`: a line a series, as Prometheus writes them; what is remarked on stderr.
 
 use std::process::ExitCode;
 
@@ -28,7 +28,13 @@ pub(crate) async fn run(args: QueryArgs) -> anyhow::Result<ExitCode> {
     if let Some(time) = &args.time {
         parameters.push(("time", time));
     }
-    let data = Door::open(&args.place).await?.data(request("GET", "/api/v1/query", &parameters, "")).await?;
+    let answer = Door::open(&args.place).await?.answer(request("GET", "/api/v1/query", &parameters, "")).await?;
+    for kind in ["warnings", "infos"] {
+        for remark in answer[kind].as_array().into_iter().flatten() {
+            eprintln!("{}", remark.as_str().unwrap_or_default());
+        }
+    }
+    let data = &answer["data"];
     if args.json {
         println!("{data}");
         return Ok(ExitCode::SUCCESS);

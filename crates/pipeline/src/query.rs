@@ -20,8 +20,7 @@ pub const QUERY_MS_MAX: i64 = 120_000;
 
 /// Turns true `timeout_ms` from now, or after [`QUERY_MS_MAX`] if that is earlier.
 #[must_use]
-pub fn stop_after(context: &Context, timeout_ms: i64) -> Stop {
-    let clock: Arc<dyn Clock> = context.ports.clock.clone();
+pub fn stop_after(clock: Arc<dyn Clock>, timeout_ms: i64) -> Stop {
     let end = clock.now().plus_ms(timeout_ms.min(QUERY_MS_MAX));
     Stop::when(move || clock.now() >= end)
 }
@@ -65,15 +64,19 @@ pub async fn series(
 ) -> Result<BTreeSet<Labels>, Fault> {
     let selections: Vec<Selection> =
         selectors.into_iter().map(|matchers| Selection { matchers, from, to, rollup: None }).collect();
-    let stop = stop_after(context, QUERY_MS_MAX);
+    let stop = stop_after(context.ports.clock.clone(), QUERY_MS_MAX);
     let found = in_time(&stop, read::labels(context, tenant, &selections)).await?;
-    if found.len() > SERIES_LISTED_MAX && limit > SERIES_LISTED_MAX {
-        return Err(Fault::Unprocessable(format!(
-            "{} series match, at most {SERIES_LISTED_MAX} are listed (series_listed_max)",
-            found.len()
-        )));
-    }
+    check_listed(found.len(), limit)?;
     Ok(found)
+}
+
+fn check_listed(series: usize, limit: usize) -> Result<(), Fault> {
+    if series <= SERIES_LISTED_MAX || limit <= SERIES_LISTED_MAX {
+        return Ok(());
+    }
+    Err(Fault::Unprocessable(format!(
+        "{series} series match, at most {SERIES_LISTED_MAX} are listed (series_listed_max)"
+    )))
 }
 
 /// Names of labels.
@@ -134,6 +137,9 @@ pub fn parse(text: &str) -> Result<promql::Expr, Fault> {
 fn evaluation(error: &promql::EvalError) -> Fault {
     match error {
         promql::EvalError::Stopped => Fault::Timeout(error.to_string()),
+        promql::EvalError::NotARange { found } => Fault::bad(format!(
+            "invalid parameter \"query\": invalid expression type \"{found}\" for range query, must be Scalar or instant Vector"
+        )),
         _ => Fault::Unprocessable(error.to_string()),
     }
 }
@@ -148,4 +154,44 @@ async fn in_time<T>(stop: &Stop, work: impl Future<Output = Result<T, Fault>>) -
         work.as_mut().poll(task)
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicI64, Ordering};
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Hand(AtomicI64);
+
+    impl Clock for Hand {
+        fn now(&self) -> Timestamp {
+            Timestamp(self.0.load(Ordering::Relaxed))
+        }
+    }
+
+    #[test]
+    fn a_query_at_the_limit_of_time_and_one_past_it() {
+        for (asked_ms, end_ms) in [(i64::MAX, QUERY_MS_MAX), (QUERY_MS_MAX + 1, QUERY_MS_MAX), (5, 5), (0, 0)] {
+            let hand = Arc::new(Hand::default());
+            let stop = stop_after(hand.clone(), asked_ms);
+            hand.0.store(end_ms - 1, Ordering::Relaxed);
+            assert!(!stop.asked(), "{asked_ms}");
+            hand.0.store(end_ms, Ordering::Relaxed);
+            assert!(stop.asked(), "{asked_ms}");
+        }
+    }
+
+    #[test]
+    fn listed_series_at_the_limit_and_one_past_it() {
+        for (series, limit) in
+            [(SERIES_LISTED_MAX, usize::MAX), (SERIES_LISTED_MAX + 1, SERIES_LISTED_MAX), (SERIES_LISTED_MAX + 1, 0)]
+        {
+            assert!(check_listed(series, limit).is_ok(), "{series} {limit}");
+        }
+        let refused = check_listed(SERIES_LISTED_MAX + 1, SERIES_LISTED_MAX + 1).unwrap_err();
+        assert_eq!(refused.status(), 422);
+        assert!(refused.to_string().contains("series_listed_max"), "{refused}");
+    }
 }

@@ -1,8 +1,10 @@
 //! Which series, names and values there are.
 
+use std::collections::BTreeMap;
+
 use pipeline::http::{Request, Response};
 use pipeline::keys::Caller;
-use pipeline::{Context, Fault, Labels, query};
+use pipeline::{Context, Fault, Labels, ingest, query};
 
 use crate::{answer, parameters};
 
@@ -40,9 +42,14 @@ pub(super) async fn values(
     Ok(answer::texts(&found.into_iter().collect::<Vec<_>>(), limit))
 }
 
-/// Types, helps and units of metrics.
-pub(super) async fn metadata(_context: &Context, _caller: &Caller, request: &Request) -> Result<Response, Fault> {
-    let _limit = parameters::count(request, "limit")?;
-    let _limit_per_metric = parameters::count(request, "limit_per_metric")?;
-    Ok(Response::success(serde_json::json!({})))
+/// Types, helps and units of metrics: of all, or of one. Each metric has one, the latest.
+pub(super) async fn metadata(context: &Context, caller: &Caller, request: &Request) -> Result<Response, Fault> {
+    let limit = parameters::count(request, "limit")?.unwrap_or(usize::MAX);
+    let of_each = parameters::count(request, "limit_per_metric")?.filter(|count| *count > 0).unwrap_or(1);
+    let metric = parameters::given(request, "metric");
+    let all = ingest::metadata::all(&context.ports, &caller.tenant).await?;
+    let asked = all.into_iter().filter(|(name, _)| metric.is_none_or(|metric| metric == name));
+    let shown: BTreeMap<String, Vec<_>> =
+        asked.take(limit).map(|(name, one)| (name, [one].into_iter().take(of_each).collect())).collect();
+    Ok(Response::success(shown))
 }

@@ -17,7 +17,7 @@ fn options(context: &Context, request: &Request) -> Result<promql::Options, Faul
         }
     }
     let timeout_ms = given(request, "timeout").map(|text| parameters::duration_ms("timeout", text)).transpose()?;
-    options.stop = query::stop_after(context, timeout_ms.unwrap_or(query::QUERY_MS_MAX));
+    options.stop = query::stop_after(context.ports.clock.clone(), timeout_ms.unwrap_or(query::QUERY_MS_MAX));
     Ok(options)
 }
 

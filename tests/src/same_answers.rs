@@ -1,0 +1,86 @@
+//! Debian's Prometheus sends to us by `remote_write`; then both answer the same, `promtool` can read
+//! both, and both refuse the same with the same codes. For minutes of it: `cargo run -p tests
+//! --example same_answers -- 240`.
+
+use std::path::Path;
+use std::process::Command;
+
+use tests::{Server, prometheus, until};
+
+/// How often each target is scraped before answers are compared: longer than any range in them.
+const SCRAPES: u64 = 45;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn prometheus_sends_and_both_answer_the_same() {
+    let (_server, place) = Server::started("prometheus").await;
+    let mut neighbour = match prometheus::sending_to(&place) {
+        Ok(neighbour) => neighbour,
+        Err(why) => return eprintln!("skipped: {why}"),
+    };
+    neighbour.scraped(SCRAPES).await;
+    let compared = neighbour.compare(&place).await;
+    eprintln!("{} answers are the same, {} but for rounding", compared.exact, compared.rounded);
+    assert!(compared.different.is_empty(), "{:#?}", compared.different);
+    assert_eq!(compared.exact + compared.rounded, 2 * prometheus::QUERIES.len());
+
+    let (theirs, ours) = neighbour.metadata(&place, "prometheus_http_requests_total").await;
+    assert_eq!(theirs, ours);
+
+    for (path, parameters) in [
+        ("/api/v1/query", &[("query", "up"), ("time", "x")][..]),
+        ("/api/v1/query", &[("query", "sum(")]),
+        ("/api/v1/query", &[("query", "up"), ("timeout", "x")]),
+        ("/api/v1/query", &[("query", "a * on(x) b"), ("time", "-1")]),
+        ("/api/v1/query", &[("query", "{__name__=~\"go_gc.*\"} * on () up")]),
+        ("/api/v1/query_range", &[("query", "up"), ("start", "0"), ("end", "11001"), ("step", "1")]),
+        ("/api/v1/query_range", &[("query", "up"), ("start", "0"), ("end", "11000"), ("step", "1")]),
+        ("/api/v1/query_range", &[("query", "up"), ("start", "2"), ("end", "1"), ("step", "1")]),
+        ("/api/v1/query_range", &[("query", "up"), ("start", "0"), ("end", "1"), ("step", "0")]),
+        ("/api/v1/query_range", &[("query", "up[1m]"), ("start", "0"), ("end", "1"), ("step", "1")]),
+        ("/api/v1/series", &[]),
+        ("/api/v1/series", &[("match[]", "{}")]),
+        ("/api/v1/labels", &[("match[]", "{a=\"\"}")]),
+        ("/api/v1/labels", &[("start", "x")]),
+        ("/api/v1/metadata", &[("limit", "x")]),
+        ("/api/v1/rules", &[("type", "x")]),
+        ("/api/v1/status/buildinfo", &[]),
+        ("/api/v1/status/tsdb", &[]),
+        ("/api/v1/alertmanagers", &[]),
+        ("/api/v1/query_exemplars", &[("query", "up"), ("start", "0"), ("end", "1")]),
+    ] {
+        let (theirs, ours) = neighbour.status(&place, path, parameters).await;
+        let shown = (theirs.0, &theirs.1["status"], &theirs.1["errorType"]);
+        assert_eq!(shown, (ours.0, &ours.1["status"], &ours.1["errorType"]), "{path} {parameters:?}: {}", ours.1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn promtool_reads() {
+    let promtool = Path::new("/usr/bin/promtool");
+    if !promtool.exists() {
+        return eprintln!("skipped: promtool is not installed (Debian: prometheus)");
+    }
+    let (_server, place) = Server::started("promtool").await;
+    let now = tests::wait::now_ms() / 1_000;
+    let lines = format!("req;job=api 1 {}\nreq;job=api 4 {now}\nreq;job=web 2 {now}\n", now - 60);
+    place.push(lines).await.expect("the lines are taken");
+    until("they can be read", async || place.number("count(req)").await.filter(|count| *count == 2.0)).await;
+    let url = place.base_url.replace("http://", &format!("http://promtool:{}@", place.read_key));
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(promtool);
+        let output = command.arg("query").args(arguments).output().expect("promtool runs");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{arguments:?}: {text}{}", String::from_utf8_lossy(&output.stderr));
+        text
+    };
+    let (start, end) = ((now - 60).to_string(), now.to_string());
+    let span = [format!("--start={start}"), format!("--end={end}")];
+    let instant = run(&["instant", &format!("--time={end}"), &url, "sort_desc(req)"]);
+    assert_eq!(instant, format!("req{{job=\"api\"}} => 4 @[{end}]\nreq{{job=\"web\"}} => 2 @[{end}]\n"));
+    let range = run(&["range", &span[0], &span[1], "--step=60s", &url, "sum(req)"]);
+    assert_eq!(range, format!("{{}} =>\n1 @[{start}]\n6 @[{end}]\n"));
+    let series = run(&["series", &span[0], &span[1], "--match=req{job=\"web\"}", &url]);
+    assert_eq!(series, "{__name__=\"req\", job=\"web\"}\n");
+    assert_eq!(run(&["labels", &span[0], &span[1], &url, "job"]), "api\nweb\n");
+    assert!(run(&["instant", "-o", "json", &url, "1+1"]).contains("\"2\""));
+}
