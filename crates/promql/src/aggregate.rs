@@ -4,13 +4,13 @@
 use std::collections::HashMap;
 
 use promql_parser::parser::{AggregateExpr, LabelModifier, token};
-use series::Labels;
+use series::{Labels, is_stale};
 
 use crate::error::EvalError;
 use crate::eval::Evaluator;
 use crate::format::format_value;
 use crate::grid::Grid;
-use crate::numbers;
+use crate::numbers::{self, Fold};
 use crate::row::{Row, is_metadata, merge};
 
 mod ranked;
@@ -37,37 +37,58 @@ pub(crate) fn eval(evaluator: &Evaluator, aggregate: &AggregateExpr, grid: Grid)
         Some(parameter) => evaluator.scalar(parameter, grid),
         None => Err(EvalError::Argument { what: format!("{name} needs a parameter") }),
     };
-    let fold: fn(&[f64]) -> f64 = match aggregate.op.id() {
-        token::T_SUM => |values| numbers::sum(values.iter().copied()),
-        token::T_AVG => |values| numbers::mean(values.iter().copied()),
-        token::T_MIN => |values| values.iter().copied().fold(f64::NAN, numbers::smaller),
-        token::T_MAX => |values| values.iter().copied().fold(f64::NAN, numbers::greater),
-        token::T_COUNT => |values| values.len() as f64,
-        token::T_GROUP => |_| 1.0,
-        token::T_STDVAR => |values| numbers::variance(values.iter().copied()),
-        token::T_STDDEV => |values| numbers::variance(values.iter().copied()).sqrt(),
+    match aggregate.op.id() {
+        token::T_SUM => folded::<numbers::Sum>(evaluator, &groups, grid),
+        token::T_AVG => folded::<numbers::Mean>(evaluator, &groups, grid),
+        token::T_MIN => folded::<numbers::Least>(evaluator, &groups, grid),
+        token::T_MAX => folded::<numbers::Greatest>(evaluator, &groups, grid),
+        token::T_COUNT => folded::<numbers::Count>(evaluator, &groups, grid),
+        token::T_GROUP => folded::<numbers::Presence>(evaluator, &groups, grid),
+        token::T_STDVAR => folded::<numbers::Variance>(evaluator, &groups, grid),
+        token::T_STDDEV => folded::<numbers::Deviation>(evaluator, &groups, grid),
         token::T_QUANTILE => {
             let quantiles = parameter()?;
             warn_of_quantiles(evaluator, &quantiles, &name, 0);
-            return folded(evaluator, &groups, grid, |step, values| {
-                numbers::quantile(quantiles[step], values.to_vec())
-            });
+            step_by_step(evaluator, &groups, grid, |step, values| numbers::quantile(quantiles[step], values.to_vec()))
         }
-        token::T_TOPK => return ranked::select(evaluator, groups, &parameter()?, ranked::Which::Greatest, grid),
-        token::T_BOTTOMK => return ranked::select(evaluator, groups, &parameter()?, ranked::Which::Smallest, grid),
-        token::T_LIMITK => return ranked::select(evaluator, groups, &parameter()?, ranked::Which::First, grid),
-        token::T_LIMIT_RATIO => return ranked::share(evaluator, groups, &parameter()?, grid),
+        token::T_TOPK => ranked::select(evaluator, groups, &parameter()?, ranked::Which::Greatest, grid),
+        token::T_BOTTOMK => ranked::select(evaluator, groups, &parameter()?, ranked::Which::Smallest, grid),
+        token::T_LIMITK => ranked::select(evaluator, groups, &parameter()?, ranked::Which::First, grid),
+        token::T_LIMIT_RATIO => ranked::share(evaluator, groups, &parameter()?, grid),
         token::T_COUNT_VALUES => {
             let label = aggregate.param.as_ref().map_or(Ok(String::new()), |param| evaluator.string(param))?;
-            return ranked::count_values(evaluator, &groups, &label, grid);
+            ranked::count_values(evaluator, &groups, &label, grid)
         }
-        _ => return Err(evaluator.not_built(format!("the aggregation {name}"), &name)),
-    };
-    folded(evaluator, &groups, grid, |_, values| fold(values))
+        _ => Err(evaluator.not_built(format!("the aggregation {name}"), &name)),
+    }
 }
 
-/// One value a group and step, where the group has any.
-fn folded(
+/// One value a group and step, where the group has any. Row by row, so that memory is read in its order; at each step
+/// the series of a group come in the same order as if they were taken step by step.
+fn folded<F: Fold>(evaluator: &Evaluator, groups: &[Group], grid: Grid) -> Result<Vec<Row>, EvalError> {
+    let mut rows = Vec::with_capacity(groups.len());
+    let mut folds: Vec<Option<F>> = Vec::new();
+    for group in groups {
+        let mut points = evaluator.blank(grid)?;
+        folds.clear();
+        folds.resize(grid.count, None);
+        for row in &group.rows {
+            for (fold, value) in folds.iter_mut().zip(&row.points).filter(|(_, value)| !is_stale(**value)) {
+                fold.get_or_insert_default().add(*value);
+            }
+        }
+        for (point, fold) in points.iter_mut().zip(&folds) {
+            if let Some(fold) = fold {
+                *point = fold.value();
+            }
+        }
+        rows.push(Row { labels: group.labels.clone(), drop_name: group.drop_name, points });
+    }
+    merge(rows)
+}
+
+/// One value a group and step of all values at that step, where the group has any.
+fn step_by_step(
     evaluator: &Evaluator,
     groups: &[Group],
     grid: Grid,

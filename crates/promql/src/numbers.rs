@@ -38,43 +38,166 @@ pub(crate) fn sum(values: impl IntoIterator<Item = f64>) -> f64 {
     sum.value()
 }
 
+/// A number of many, which come one by one.
+pub(crate) trait Fold: Default + Clone {
+    fn add(&mut self, value: f64);
+    /// Of what was added; at least one number.
+    fn value(&self) -> f64;
+}
+
+impl Fold for Sum {
+    fn add(&mut self, value: f64) {
+        Sum::add(self, value);
+    }
+    fn value(&self) -> f64 {
+        Sum::value(*self)
+    }
+}
+
 /// The mean. From where the sum would overflow, the mean itself is carried on.
-pub(crate) fn mean(values: impl IntoIterator<Item = f64>) -> f64 {
-    let mut sum = Sum::default();
-    let mut running = false;
-    let mut count = 0.0;
-    for value in values {
-        count += 1.0;
-        if !running {
-            let mut more = sum;
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Mean {
+    sum: Sum,
+    running: bool,
+    count: f64,
+}
+
+impl Fold for Mean {
+    fn add(&mut self, value: f64) {
+        self.count += 1.0;
+        let count = self.count;
+        if !self.running {
+            let mut more = self.sum;
             more.add(value);
             if more.total.is_finite() || more.total.is_nan() || count == 1.0 {
-                sum = more;
-                continue;
+                self.sum = more;
+                return;
             }
-            running = true;
-            sum = sum.times(1.0 / (count - 1.0));
+            self.running = true;
+            self.sum = self.sum.times(1.0 / (count - 1.0));
         }
-        sum = sum.times((count - 1.0) / count);
-        sum.add(value / count);
+        self.sum = self.sum.times((count - 1.0) / count);
+        self.sum.add(value / count);
     }
-    if running {
-        return sum.value();
+
+    fn value(&self) -> f64 {
+        if self.running {
+            return self.sum.value();
+        }
+        // Divided apart: the compensation must not push a huge sum over the edge.
+        let Sum { total, lost } = self.sum;
+        if total.is_infinite() { total } else { total / self.count + lost / self.count }
     }
-    // Divided apart: the compensation must not push a huge sum over the edge.
-    if sum.total.is_infinite() { sum.total } else { sum.total / count + sum.lost / count }
 }
 
 /// The population variance, by Welford's method.
-pub(crate) fn variance(values: impl IntoIterator<Item = f64>) -> f64 {
-    let (mut count, mut mean, mut squares) = (0.0, Sum::default(), Sum::default());
-    for value in values {
-        count += 1.0;
-        let delta = value - mean.value();
-        mean.add(delta / count);
-        squares.add(delta * (value - mean.value()));
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Variance {
+    count: f64,
+    mean: Sum,
+    squares: Sum,
+}
+
+impl Fold for Variance {
+    fn add(&mut self, value: f64) {
+        self.count += 1.0;
+        let delta = value - self.mean.value();
+        self.mean.add(delta / self.count);
+        self.squares.add(delta * (value - self.mean.value()));
     }
-    squares.value() / count
+
+    fn value(&self) -> f64 {
+        self.squares.value() / self.count
+    }
+}
+
+/// The standard deviation.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Deviation(Variance);
+
+impl Fold for Deviation {
+    fn add(&mut self, value: f64) {
+        self.0.add(value);
+    }
+    fn value(&self) -> f64 {
+        self.0.value().sqrt()
+    }
+}
+
+/// The least number; NaN only where all are.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Least(f64);
+
+impl Default for Least {
+    fn default() -> Self {
+        Self(f64::NAN)
+    }
+}
+
+impl Fold for Least {
+    fn add(&mut self, value: f64) {
+        self.0 = smaller(self.0, value);
+    }
+    fn value(&self) -> f64 {
+        self.0
+    }
+}
+
+/// The greatest number; NaN only where all are.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Greatest(f64);
+
+impl Default for Greatest {
+    fn default() -> Self {
+        Self(f64::NAN)
+    }
+}
+
+impl Fold for Greatest {
+    fn add(&mut self, value: f64) {
+        self.0 = greater(self.0, value);
+    }
+    fn value(&self) -> f64 {
+        self.0
+    }
+}
+
+/// How many there are.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Count(u64);
+
+impl Fold for Count {
+    fn add(&mut self, _: f64) {
+        self.0 += 1;
+    }
+    fn value(&self) -> f64 {
+        self.0 as f64
+    }
+}
+
+/// 1, whatever there is.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Presence;
+
+impl Fold for Presence {
+    fn add(&mut self, _: f64) {}
+    fn value(&self) -> f64 {
+        1.0
+    }
+}
+
+fn folded<F: Fold>(values: impl IntoIterator<Item = f64>) -> f64 {
+    let mut fold = F::default();
+    values.into_iter().for_each(|value| fold.add(value));
+    fold.value()
+}
+
+pub(crate) fn mean(values: impl IntoIterator<Item = f64>) -> f64 {
+    folded::<Mean>(values)
+}
+
+pub(crate) fn variance(values: impl IntoIterator<Item = f64>) -> f64 {
+    folded::<Variance>(values)
 }
 
 /// The smaller one; a NaN gives way to any number.

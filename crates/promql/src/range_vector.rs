@@ -110,14 +110,16 @@ pub(crate) enum Reads {
     Ends,
 }
 
-/// The rollups that answer `function` of a range vector, with how its windows are moved and how long they are; `None`
-/// where samples must be read.
+/// Rollups, and how the windows over them are moved and how long they are.
+pub(crate) type Rolled = (Vec<RollupSeries>, (Moved, i64));
+
+/// The rollups that answer `function` of a range vector; `None` where samples must be read.
 pub(crate) fn rollups(
     evaluator: &Evaluator,
     node: &Tree,
     function: &str,
     grid: Grid,
-) -> Result<Option<(Vec<RollupSeries>, (Moved, i64))>, EvalError> {
+) -> Result<Option<Rolled>, EvalError> {
     let Tree::MatrixSelector(matrix) = without_parens(node) else { return Ok(None) };
     let range_ms = millis(&matrix.range);
     let use_of_it = Use::Window { range_ms, function: Some(function) };

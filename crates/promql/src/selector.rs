@@ -44,7 +44,8 @@ fn newest(
     }
     for series in evaluator.select(&needed)? {
         let mut points = evaluator.blank(grid)?;
-        let mut passed = 0;
+        // The storage may give more than was asked for.
+        let mut passed = series.samples.partition_point(|sample| sample.at < needed.from);
         for (time, point) in grid.times().zip(&mut points) {
             let at = moved.apply(time);
             while series.samples.get(passed).is_some_and(|sample| sample.at.ms() <= at) {

@@ -1,7 +1,6 @@
 //! Where samples come from. Evaluation is synchronous and knows nothing of files, tables or
 //! networks: whoever calls it loads what [`crate::selections`] lists and hands it over.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use series::{Labels, RollupSeries, Sample, Timestamp, winner};
@@ -47,38 +46,57 @@ pub trait Storage {
 }
 
 /// A storage that holds loaded series in memory, joined by identity.
+///
+/// What it hands out shares its samples: a selection copies none, and gives all samples of a series that has any in
+/// the time that is asked for.
 #[derive(Debug, Clone, Default)]
-pub struct SeriesSet(BTreeMap<Labels, Arc<[Sample]>>);
+pub struct SeriesSet {
+    /// Ascending by labels, each label set once.
+    series: Vec<Series>,
+}
 
 impl SeriesSet {
     /// Joins `series`: those of one label set become one, sorted, and of samples with the same
     /// timestamp [`series::winner`] stays. The order of the input does not matter.
     pub fn new(series: impl IntoIterator<Item = Series>) -> Self {
-        let mut set = BTreeMap::new();
-        for one in series {
-            match set.entry(one.labels) {
-                std::collections::btree_map::Entry::Vacant(free) => {
-                    free.insert(joined(one.samples));
+        let mut all: Vec<Series> = series.into_iter().collect();
+        all.sort_by(|a, b| a.labels.cmp(&b.labels));
+        let mut set: Vec<Series> = Vec::with_capacity(all.len());
+        for one in all {
+            match set.last_mut().filter(|last| last.labels == one.labels) {
+                Some(last) => {
+                    let both: Vec<Sample> = last.samples.iter().chain(one.samples.iter()).copied().collect();
+                    last.samples = joined(both.into());
                 }
-                std::collections::btree_map::Entry::Occupied(mut taken) => {
-                    let both: Vec<Sample> = taken.get().iter().chain(one.samples.iter()).copied().collect();
-                    taken.insert(joined(both.into()));
-                }
+                None => set.push(Series { samples: joined(one.samples), labels: one.labels }),
             }
         }
-        Self(set)
+        Self { series: set }
+    }
+
+    /// Takes over series that are joined already: each label set once, samples ascending in time, each time once.
+    /// Costs a comparison a series, and a sort where the label sets do not ascend.
+    #[must_use]
+    pub fn from_joined(mut series: Vec<Series>) -> Self {
+        if !series.is_sorted_by(|a, b| a.labels < b.labels) {
+            series.sort_by(|a, b| a.labels.cmp(&b.labels));
+            if series.windows(2).any(|pair| pair[0].labels == pair[1].labels) {
+                return Self::new(series);
+            }
+        }
+        Self { series }
     }
 
     /// How many series there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.series.len()
     }
 
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.series.is_empty()
     }
 }
 
@@ -100,17 +118,11 @@ fn joined(samples: Arc<[Sample]>) -> Arc<[Sample]> {
 
 impl Storage for SeriesSet {
     fn select(&self, matchers: &[Matcher], from: Timestamp, to: Timestamp) -> Result<Vec<Series>, StorageError> {
-        let mut found = Vec::new();
-        for (labels, samples) in self.0.iter().filter(|(labels, _)| all_match(matchers, labels)) {
-            let first = samples.partition_point(|sample| sample.at < from);
-            let end = samples.partition_point(|sample| sample.at <= to);
-            if first >= end {
-                continue;
-            }
-            let samples = if first == 0 && end == samples.len() { samples.clone() } else { samples[first..end].into() };
-            found.push(Series { labels: labels.clone(), samples });
-        }
-        Ok(found)
+        let is_asked_for = |one: &&Series| {
+            let first = one.samples.partition_point(|sample| sample.at < from);
+            one.samples.get(first).is_some_and(|sample| sample.at <= to) && all_match(matchers, &one.labels)
+        };
+        Ok(self.series.iter().filter(is_asked_for).cloned().collect())
     }
 }
 
@@ -128,11 +140,26 @@ mod tests {
     }
 
     #[test]
-    fn both_ends_of_a_selection_are_included() {
-        let set = SeriesSet::new([series("a", &[(1, 1.0), (2, 2.0), (3, 3.0), (4, 4.0)])]);
-        let found = set.select(&[], Timestamp(2), Timestamp(3)).unwrap();
-        assert_eq!(found, [series("a", &[(2, 2.0), (3, 3.0)])]);
-        assert!(set.select(&[], Timestamp(5), Timestamp(9)).unwrap().is_empty());
+    fn series_without_samples_between_both_ends_are_left_out() {
+        let one = series("a", &[(1, 1.0), (2, 2.0), (5, 3.0)]);
+        let set = SeriesSet::new([one.clone()]);
+        for (from, to, expected) in
+            [(2, 3, true), (0, 1, true), (5, 9, true), (3, 4, false), (6, 9, false), (4, 3, false)]
+        {
+            let found = set.select(&[], Timestamp(from), Timestamp(to)).unwrap();
+            assert_eq!(!found.is_empty(), expected, "{from} to {to}");
+            assert!(found.iter().all(|found| Arc::ptr_eq(&found.samples, &one.samples)));
+        }
+    }
+
+    #[test]
+    fn joined_series_are_taken_over_in_any_order() {
+        let (a, b) = (series("a", &[(1, 1.0)]), series("b", &[(1, 2.0)]));
+        let all = |set: SeriesSet| set.select(&[], Timestamp(i64::MIN), Timestamp(i64::MAX)).unwrap();
+        let expected = [a.clone(), b.clone()];
+        assert_eq!(all(SeriesSet::from_joined(vec![a.clone(), b.clone()])), expected);
+        assert_eq!(all(SeriesSet::from_joined(vec![b.clone(), a.clone()])), expected);
+        assert_eq!(all(SeriesSet::from_joined(vec![a.clone(), b, a])), expected);
     }
 
     proptest! {

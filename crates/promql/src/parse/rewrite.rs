@@ -327,7 +327,7 @@ fn computed(place: &Place, times: QueryTimes) -> Result<(bool, Duration), (usize
     if !place.is_offset && seconds <= 0.0 {
         return Err(wrong("duration must be greater than 0"));
     }
-    if !(seconds.abs() < super::DURATION_SECONDS_MAX) {
+    if seconds.is_nan() || seconds.abs() >= super::DURATION_SECONDS_MAX {
         return Err(wrong("duration is out of range"));
     }
     let by = Duration::from_millis((seconds.abs() * 1_000.0) as u64);
