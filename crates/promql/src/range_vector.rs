@@ -205,6 +205,10 @@ impl RangeVector {
     ) -> Result<(), EvalError> {
         let samples: &[Sample] = &series.samples;
         let falls = if reads == Reads::EndsAndFalls { series.falls() } else { Vec::new() };
+        if reads != Reads::Samples {
+            // Little at each step, so it is paid for at once.
+            evaluator.visit(grid.count.saturating_add(falls.len()))?;
+        }
         let window_at = |at_ms: i64| {
             let end_ms = self.moved.apply(at_ms);
             (end_ms.saturating_sub(self.range), end_ms)
@@ -232,7 +236,9 @@ impl RangeVector {
                 fall += 1;
             }
             let places = &falls[fall..fall_end];
-            evaluator.visit(if reads == Reads::Samples { end - first } else { 1 + places.len() })?;
+            if reads == Reads::Samples {
+                evaluator.visit(end - first)?;
+            }
             let arg = |n: usize| args.get(n).and_then(|points| points.get(step)).copied().unwrap_or(f64::NAN);
             let args = [arg(0), arg(1)];
             let falls = Falls { places, first };

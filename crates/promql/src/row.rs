@@ -54,7 +54,15 @@ impl Row {
     }
 
     pub(crate) fn into_series(self, grid: Grid) -> Series {
-        Series { samples: self.samples(grid).into(), labels: self.labels }
+        let samples = if self.points.iter().any(|value| is_stale(*value)) {
+            self.samples(grid).into()
+        } else {
+            // Of known length, so that it is written once into its place.
+            (0..self.points.len().min(grid.count))
+                .map(|step| Sample { at: Timestamp(grid.at(step)), value: self.points[step] })
+                .collect()
+        };
+        Series { samples, labels: self.labels }
     }
 }
 

@@ -1,5 +1,6 @@
 //! What PromQL has and the grammar's crate does not, taken out of the text before it is read: computed
-//! durations, and the modifiers `anchored` and `smoothed`. In their place stands a plain duration beyond all
+//! durations, and the modifiers `anchored` and `smoothed`; and one thing put in, so that `info(x, {a=~".*"})` is
+//! not refused for its matchers. In the place of a duration stands a plain duration beyond all
 //! that are allowed, whose number leads back to what was taken out ([`Place`]).
 //!
 //! Texts that have neither are not touched.
@@ -16,6 +17,8 @@ use crate::scan::{Kind, Token};
 const PLACES_FROM: u64 = 20_000_000_000;
 /// A label that no series can have. A selector's matcher of that name is its extension.
 const EXTENSION_LABEL: &str = "\0extension";
+/// The label of a matcher that keeps the labels given to `info` from being refused as matching everything.
+const NOT_EMPTY: &str = "__labels_of_info__";
 /// Counts of a duration's unit beyond which the grammar's crate reads something else.
 const COUNT_MAX: f64 = 4e9;
 
@@ -61,7 +64,7 @@ pub(crate) fn extension(selector: &VectorSelector) -> Option<Extension> {
 
 /// Whether a matcher is a true one.
 pub(crate) fn is_matcher(matcher: &Parsed) -> bool {
-    matcher.name != EXTENSION_LABEL
+    matcher.name != EXTENSION_LABEL && matcher.name != NOT_EMPTY
 }
 
 /// A text that the grammar's crate can read, and what is not in it any more.
@@ -84,10 +87,19 @@ impl Rewritten {
 pub(super) fn rewrite(text: &str, tokens: &[Token]) -> Result<Option<Rewritten>, ParseError> {
     let mut rewriter = Rewriter { text, tokens, done: 0, new: String::new(), places: Vec::new(), ends: Vec::new() };
     let (mut at, mut braces) = (0, 0_usize);
+    // The closing braces of the labels that `info` is given.
+    let mut labels_of_info = Vec::new();
     while let Some(token) = tokens.get(at) {
         match token.of(text) {
             "{" => braces += 1,
-            "}" => braces = braces.saturating_sub(1),
+            "}" => {
+                braces = braces.saturating_sub(1);
+                if labels_of_info.contains(&at) {
+                    let comma = if matches!(tokens[at - 1].of(text), "{" | ",") { "" } else { "," };
+                    rewriter.put(token.start, token.start, &format!("{comma}{NOT_EMPTY}!=\"\""));
+                }
+            }
+            "info" if braces == 0 => labels_of_info.extend(second_braces(text, tokens, at)),
             "[" if braces == 0 => at = rewriter.brackets(at),
             word if braces == 0 && is_modifier(word) && at > 0 && ends_operand(tokens[at - 1], text) => {
                 at = rewriter.modifiers(at)?;
@@ -97,12 +109,30 @@ pub(super) fn rewrite(text: &str, tokens: &[Token]) -> Result<Option<Rewritten>,
         }
         at += 1;
     }
-    if rewriter.places.is_empty() {
+    if rewriter.ends.is_empty() {
         return Ok(None);
     }
     let rest = &text[rewriter.done..];
     rewriter.new.push_str(rest);
     Ok(Some(Rewritten { text: rewriter.new, places: rewriter.places, ends: rewriter.ends }))
+}
+
+/// The token that closes the braces which are the second argument of the call at token `call`.
+fn second_braces(text: &str, tokens: &[Token], call: usize) -> Option<usize> {
+    let word = |at: usize| tokens.get(at).map_or("", |token| token.of(text));
+    let mut depth = 0_usize;
+    let comma = (call + 1..tokens.len()).find(|at| {
+        match word(*at) {
+            "(" | "[" | "{" => depth += 1,
+            ")" | "]" | "}" => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth == 0 || (depth == 1 && word(*at) == ",")
+    })?;
+    if word(comma) != "," || word(comma + 1) != "{" {
+        return None;
+    }
+    (comma + 2..tokens.len()).find(|at| word(*at) == "}")
 }
 
 fn is_modifier(word: &str) -> bool {
