@@ -21,7 +21,7 @@ pub enum EvalError {
     #[error("the end {end_ms} is before the start {start_ms}")]
     EndBeforeStart { start_ms: i64, end_ms: i64 },
     /// A range query of a range vector or a string.
-    #[error("a range query needs a scalar or an instant vector, this is a {found}")]
+    #[error("invalid expression type {found:?} for range query, must be Scalar or instant Vector")]
     NotARange { found: &'static str },
     #[error("vector cannot contain metrics with the same labelset ({labels} is there twice)")]
     DuplicateLabelset { labels: String },

@@ -37,6 +37,8 @@ pub struct Expr {
     text: Arc<str>,
     /// As the grammar's crate read it.
     tree: Arc<Tree>,
+    /// Whether it read another text than was written.
+    rewritten: bool,
     /// What it could not read, by number.
     places: Arc<[rewrite::Place]>,
 }
@@ -51,7 +53,7 @@ impl Expr {
     /// The same expression in the form in which people write long ones: a part a line.
     #[must_use]
     pub fn prettified(&self) -> String {
-        if self.places.is_empty() { self.tree.prettify() } else { self.text.to_string() }
+        if self.rewritten { self.text.to_string() } else { self.tree.prettify() }
     }
 
     /// As it was read: computed durations, `anchored` and `smoothed` are not in it.
@@ -131,7 +133,7 @@ pub fn parse(text: &str) -> Result<Expr, ParseError> {
     let Some(rewritten) = rewrite::rewrite(text, &tokens)? else {
         let tree = tree_of(text, &tokens, 0)?;
         checks::tree(text, &tokens, &tree)?;
-        return Ok(Expr { text: text.into(), tree: Arc::new(tree), places: Arc::default() });
+        return Ok(Expr { text: text.into(), tree: Arc::new(tree), rewritten: false, places: Arc::default() });
     };
     let new_tokens = scan(&rewritten.text);
     let tree = tree_of(&rewritten.text, &new_tokens, rewritten.places.len()).map_err(|error| {
@@ -140,7 +142,7 @@ pub fn parse(text: &str) -> Result<Expr, ParseError> {
     })?;
     checks::tree(text, &tokens, &tree)?;
     rewrite::check(&tree, &rewritten.places).map_err(|(byte, message)| ParseError::at(text, byte, message))?;
-    Ok(Expr { text: text.into(), tree: Arc::new(tree), places: rewritten.places.into() })
+    Ok(Expr { text: text.into(), tree: Arc::new(tree), rewritten: true, places: rewritten.places.into() })
 }
 
 /// The tree of a text that the grammar's crate can read; so many numbers of places are in it.

@@ -182,11 +182,14 @@ fn quantile_of(q: f64, mut buckets: Vec<Bucket>) -> (f64, bool) {
         let beyond = if q < 0.0 { f64::NEG_INFINITY } else { f64::INFINITY };
         return (if q.is_nan() { f64::NAN } else { beyond }, false);
     }
-    let Some(total) = total(&buckets).filter(|_| buckets.len() >= 2) else { return (f64::NAN, false) };
-    if total.is_nan() {
+    let Some(last) = buckets.last().filter(|last| last.bound == f64::INFINITY) else { return (f64::NAN, false) };
+    if last.count.is_nan() {
         return (f64::NAN, false);
     }
     let forced = never_shrinking(&mut buckets);
+    if buckets.len() < 2 || buckets[buckets.len() - 1].count == 0.0 {
+        return (f64::NAN, false);
+    }
     let rank = q * buckets[buckets.len() - 1].count;
     let below = &buckets[..buckets.len() - 1];
     let Some(index) = below.iter().position(|bucket| bucket.count >= rank) else {

@@ -1,6 +1,6 @@
 //! What PromQL has and the grammar's crate does not, taken out of the text before it is read: computed
 //! durations, and the modifiers `anchored` and `smoothed`; and one thing put in, so that `info(x, {a=~".*"})` is
-//! not refused for its matchers. In the place of a duration stands a plain duration beyond all
+//! not refused for its matchers; and underscores taken out of numbers. In the place of a duration stands a plain duration beyond all
 //! that are allowed, whose number leads back to what was taken out ([`Place`]).
 //!
 //! Texts that have neither are not touched.
@@ -101,6 +101,9 @@ pub(super) fn rewrite(text: &str, tokens: &[Token]) -> Result<Option<Rewritten>,
             }
             "info" if braces == 0 => labels_of_info.extend(second_braces(text, tokens, at)),
             "[" if braces == 0 => at = rewriter.brackets(at),
+            word if token.kind == Kind::Number && has_groups(word) => {
+                rewriter.put(token.start, token.end, &word.replace('_', ""));
+            }
             word if braces == 0 && is_modifier(word) && at > 0 && ends_operand(tokens[at - 1], text) => {
                 at = rewriter.modifiers(at)?;
                 continue;
@@ -115,6 +118,21 @@ pub(super) fn rewrite(text: &str, tokens: &[Token]) -> Result<Option<Rewritten>,
     let rest = &text[rewriter.done..];
     rewriter.new.push_str(rest);
     Ok(Some(Rewritten { text: rewriter.new, places: rewriter.places, ends: rewriter.ends }))
+}
+
+/// Whether a number has underscores between its digits: `1_000`, `0x_ff`.
+fn has_groups(word: &str) -> bool {
+    let hexadecimal = word.starts_with("0x") || word.starts_with("0X");
+    let plain = word.strip_prefix("0x").or_else(|| word.strip_prefix("0X")).unwrap_or(word);
+    let plain = if hexadecimal { plain.strip_prefix('_').unwrap_or(plain) } else { plain };
+    let alone = |part: &str| {
+        part.starts_with(|c: char| c.is_ascii_hexdigit()) && part.ends_with(|c: char| c.is_ascii_hexdigit())
+    };
+    let plain = plain.strip_prefix('.').unwrap_or(plain);
+    // An exponent's letter is no digit.
+    let exponent =
+        |part: &str| !hexadecimal && (part.starts_with(['e', 'E']) || part.ends_with(['e', 'E']));
+    word.contains('_') && plain.split('_').all(|part| alone(part) && !exponent(part))
 }
 
 /// The token that closes the braces which are the second argument of the call at token `call`.
@@ -204,7 +222,7 @@ impl Rewriter<'_> {
             .of(self.text)
             .split(|c: char| c.is_ascii_alphabetic())
             .all(|digits| digits.parse::<f64>().map_or(true, |count| count < COUNT_MAX));
-        token.kind == Kind::Number && small
+        token.kind == Kind::Number && small && !token.of(self.text).contains('_')
     }
 
     /// The modifiers behind a selector, which may come in any order; gives the next token.

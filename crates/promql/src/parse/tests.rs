@@ -54,6 +54,8 @@ fn what_the_grammar_does_not_know_is_read() {
         "x smoothed + y anchored",
         "{offset=\"1\"} + offset",
         "x[20000000]",
+        "1_000 + 0x_1f + 1_0e1_0 + .1_2",
+        "x[1_0]",
         "info(x, {a=\"1\"})",
     ] {
         check(text, "ok");
