@@ -2,9 +2,7 @@
 //! one series back.
 //!
 //! `cargo run --release -p blocks --example aggregate`: 100 agents with 100 series each, six samples
-//! a series. The best of several rounds, because the machine has other things to do.
-
-use std::time::Instant;
+//! a series. CPU seconds, because the machine has other things to do.
 
 use blocks::{Block, BlockReader, join};
 use series::{Epoch, Labels, Sample, SourceName, Timestamp};
@@ -13,7 +11,6 @@ use wire::{Batch, Contents, SeriesColumn};
 const AGENTS: usize = 100;
 const SERIES: usize = 100;
 const STEPS: i64 = 6;
-const ROUNDS: usize = 15;
 
 fn batch(agent: usize, noise: &mut u64) -> Result<Batch, Box<dyn std::error::Error>> {
     let source = format!("web-{agent}");
@@ -34,20 +31,24 @@ fn batch(agent: usize, noise: &mut u64) -> Result<Batch, Box<dyn std::error::Err
     Ok(contents.into_batch(SourceName::new(&source)?, Epoch(1), 1, Timestamp(1_700_000_060_000)))
 }
 
-#[expect(clippy::disallowed_methods, reason = "a measurement reads the clock")]
-fn best_of<T>(what: &str, samples: f64, mut work: impl FnMut() -> T) -> T {
-    let mut best = f64::INFINITY;
-    let mut round = || {
-        let start = Instant::now();
-        let result = work();
-        best = best.min(start.elapsed().as_secs_f64());
-        result
-    };
-    let mut result = round();
-    for _ in 1..ROUNDS {
-        result = round();
+/// CPU time of this thread, which others on the machine disturb least; 0 where Linux does not tell it.
+fn cpu_seconds() -> f64 {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let nanoseconds = text.split(' ').next().and_then(|first| first.parse::<f64>().ok());
+    nanoseconds.unwrap_or_default() / 1e9
+}
+
+/// Rounds until so much CPU time has gone: the kernel counts in steps of some milliseconds.
+const ENOUGH_SECONDS: f64 = 0.3;
+
+fn measured<T>(what: &str, samples: f64, mut work: impl FnMut() -> T) -> T {
+    let (start, mut rounds) = (cpu_seconds(), 1.0);
+    let mut result = work();
+    while start > 0.0 && cpu_seconds() - start < ENOUGH_SECONDS {
+        result = work();
+        rounds += 1.0;
     }
-    println!("{what:<22} {:>8.3} s a million samples", best / samples * 1e6);
+    println!("{what:<22} {:>8.3} CPU s a million samples", (cpu_seconds() - start) / rounds / samples * 1e6);
     result
 }
 
@@ -56,18 +57,18 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let batches = (0..AGENTS).map(|agent| batch(agent, &mut noise)).collect::<Result<Vec<_>, _>>()?;
     let samples: f64 = batches.iter().map(|batch| batch.samples() as f64).sum();
 
-    let encoded = best_of("encode batches", samples, || batches.iter().map(Batch::encode).collect::<Vec<_>>());
+    let encoded = measured("encode batches", samples, || batches.iter().map(Batch::encode).collect::<Vec<_>>());
     let decode = || encoded.iter().map(|bytes| Batch::decode(bytes)).collect::<Result<Vec<_>, _>>();
-    let columns = best_of("decode batches", samples, decode)?;
+    let columns = measured("decode batches", samples, decode)?;
     let columns: Vec<SeriesColumn> = columns.into_iter().flat_map(|decoded| decoded.batch.series).collect();
-    let block = best_of("join", samples, || join(columns.iter().cloned()));
-    let bytes = best_of("encode block", samples, || block.encode());
-    let decoded = best_of("decode block", samples, || Block::decode(bytes.clone()))?;
+    let block = measured("join", samples, || join(columns.iter().cloned()));
+    let bytes = measured("encode block", samples, || block.encode());
+    let decoded = measured("decode block", samples, || Block::decode(bytes.clone()))?;
     if decoded != block {
         return Err("the block that was read is not the one that was written".into());
     }
-    let reader = best_of("open block", samples, || BlockReader::open(bytes.clone()))?;
-    best_of("read one series", STEPS as f64, || reader.read(5_000, Timestamp(0), Timestamp(i64::MAX)))?;
+    let reader = measured("open block", samples, || BlockReader::open(bytes.clone()))?;
+    measured("read one series", STEPS as f64, || reader.read(5_000, Timestamp(0), Timestamp(i64::MAX)))?;
     let sizes = encoded.iter().map(Vec::len).sum::<usize>() as f64 / samples;
     println!("batches {sizes:.2} B/sample, block {:.2} B/sample", bytes.len() as f64 / samples);
     Ok(())

@@ -24,6 +24,7 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 
 use series::{Labels, Sample, Timestamp, Window, winner};
 use wire::SeriesColumn;
@@ -71,10 +72,11 @@ pub fn join_counted(columns: impl IntoIterator<Item = SeriesColumn>) -> Joined {
 /// One column a series. By hash, because most columns are of series that came already, and label
 /// sets that begin alike are slow to compare.
 fn grouped(columns: Vec<SeriesColumn>) -> Vec<SeriesColumn> {
-    let mut places: HashMap<Labels, usize> = HashMap::with_capacity(columns.len());
+    let mut places: HashMap<Hashed, usize, BuildHasherDefault<AsItIs>> =
+        HashMap::with_capacity_and_hasher(columns.len(), BuildHasherDefault::default());
     let mut grouped: Vec<SeriesColumn> = Vec::new();
     for column in columns {
-        match places.entry(column.labels.clone()) {
+        match places.entry(Hashed { hash: column.labels.id().0 as u64, labels: column.labels.clone() }) {
             Entry::Occupied(place) => grouped[*place.get()].samples.extend(column.samples),
             Entry::Vacant(place) => {
                 place.insert(grouped.len());
@@ -83,6 +85,35 @@ fn grouped(columns: Vec<SeriesColumn>) -> Vec<SeriesColumn> {
         }
     }
     grouped
+}
+
+/// Labels with a hash of all of them; where two have the same one, the labels decide.
+#[derive(PartialEq, Eq)]
+struct Hashed {
+    hash: u64,
+    labels: Labels,
+}
+
+impl Hash for Hashed {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
+}
+
+/// What is hashed already.
+#[derive(Default)]
+struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, _: &[u8]) {}
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
 }
 
 /// Sorts by time and keeps the winner of each time.

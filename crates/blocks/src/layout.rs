@@ -21,6 +21,7 @@ use std::collections::HashMap;
 use std::io::Read;
 
 use bytes::Bytes;
+use series::Sample;
 use wire::SeriesColumn;
 use wire::columns::{ColumnError, encode_timestamps, encode_values, put_varint, put_zigzag};
 
@@ -30,6 +31,9 @@ use crate::join::Block;
 pub(crate) const MAGIC: [u8; 4] = *b"DWb1";
 /// Bytes at which a page is closed, before compression.
 pub const PAGE_BYTES: usize = 32 * 1024;
+/// zstd's level for pages: a young block is read a few times and compacted within the hour, and levels above gain
+/// little on columns.
+const PAGE_ZSTD_LEVEL: i32 = 1;
 /// Bytes of one page before compression. A window of 10 min has at most 600,000 times, so that no
 /// column of one comes near; a page holds one column at least.
 pub const PAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -88,35 +92,56 @@ pub(crate) struct PageEntry {
 
 fn encode_pages(columns: &[SeriesColumn]) -> (Vec<u8>, Vec<PageEntry>) {
     let (mut out, mut entries) = (Vec::new(), Vec::new());
+    let mut packer = Packer::new(PAGE_ZSTD_LEVEL);
     let mut page = Page::default();
     for column in columns {
         page.push(column);
         if page.bytes() >= PAGE_BYTES {
-            entries.push(page.close(&mut out));
+            entries.push(page.close(&mut out, &mut packer));
         }
     }
     if page.series > 0 {
-        entries.push(page.close(&mut out));
+        entries.push(page.close(&mut out, &mut packer));
     }
     (out, entries)
 }
 
 /// A page while it grows.
 #[derive(Default)]
-struct Page {
+struct Page<'a> {
     times: Vec<u8>,
     times_index: HashMap<Vec<u8>, u64>,
     series_bytes: Vec<u8>,
     series: usize,
     column: Vec<u8>,
+    values: Vec<f64>,
+    /// The column before, and its times' index: most have the very same times.
+    last: Option<(&'a [Sample], u64)>,
 }
 
-impl Page {
-    fn push(&mut self, column: &SeriesColumn) {
+impl<'a> Page<'a> {
+    fn push(&mut self, column: &'a SeriesColumn) {
+        let times = self.times_of(&column.samples);
+        put_varint(&mut self.series_bytes, times);
+        self.values.clear();
+        self.values.extend(column.samples.iter().map(|sample| sample.value));
         self.column.clear();
-        encode_timestamps(&mut self.column, column.samples.iter().map(|sample| sample.at));
+        encode_values(&mut self.column, &self.values);
+        put_bytes(&mut self.series_bytes, &self.column);
+        self.series += 1;
+    }
+
+    fn times_of(&mut self, samples: &'a [Sample]) -> u64 {
+        if let Some((last, index)) = self.last
+            && last.len() == samples.len()
+            && last.iter().zip(samples).all(|(a, b)| a.at == b.at)
+        {
+            return index;
+        }
+        self.column.clear();
+        encode_timestamps(&mut self.column, samples.iter().map(|sample| sample.at));
         let next = self.times_index.len() as u64;
-        let times = match self.times_index.get(&self.column) {
+        let index = match self.times_index.get(&self.column) {
             Some(index) => *index,
             None => {
                 put_bytes(&mut self.times, &self.column);
@@ -124,12 +149,8 @@ impl Page {
                 next
             }
         };
-        put_varint(&mut self.series_bytes, times);
-        let values: Vec<f64> = column.samples.iter().map(|sample| sample.value).collect();
-        self.column.clear();
-        encode_values(&mut self.column, &values);
-        put_bytes(&mut self.series_bytes, &self.column);
-        self.series += 1;
+        self.last = Some((samples, index));
+        index
     }
 
     fn bytes(&self) -> usize {
@@ -137,13 +158,13 @@ impl Page {
     }
 
     /// Writes the page to `out` and starts the next one.
-    fn close(&mut self, out: &mut Vec<u8>) -> PageEntry {
+    fn close(&mut self, out: &mut Vec<u8>, packer: &mut Packer) -> PageEntry {
         let page = std::mem::take(self);
         let mut plain = Vec::with_capacity(page.bytes() + 4);
         put_varint(&mut plain, page.times_index.len() as u64);
         plain.extend_from_slice(&page.times);
         plain.extend_from_slice(&page.series_bytes);
-        let packed = compress(&plain);
+        let packed = packer.pack(&plain);
         out.extend_from_slice(&packed);
         PageEntry { bytes: packed.len(), plain_bytes: plain.len(), series: page.series }
     }
@@ -158,16 +179,25 @@ fn encode_index(block: &Block, pages: &[PageEntry]) -> Vec<u8> {
     let mut strings: Vec<&str> = Vec::new();
     let mut string_index: HashMap<&str, u64> = HashMap::new();
     let mut series = Vec::with_capacity(block.columns().len() * 16);
+    // The texts of the series before, and of this one: neighbours share most of them.
+    let mut before: Vec<(&str, u64)> = Vec::new();
+    let mut now = Vec::new();
     for column in block.columns() {
-        put_varint(&mut series, column.labels.len() as u64);
-        for text in column.labels.iter().flat_map(|(name, value)| [name, value]) {
-            let index = *string_index.entry(text).or_insert_with(|| {
-                strings.push(text);
-                (strings.len() - 1) as u64
+        for (at, text) in column.labels.iter().flat_map(|(name, value)| [name, value]).enumerate() {
+            let known = before.get(at).filter(|(other, _)| *other == text).map(|(_, index)| *index);
+            let index = known.unwrap_or_else(|| {
+                *string_index.entry(text).or_insert_with(|| {
+                    strings.push(text);
+                    (strings.len() - 1) as u64
+                })
             });
-            put_varint(&mut series, index);
+            now.push((text, index));
         }
+        put_varint(&mut series, (now.len() / 2) as u64);
+        now.iter().for_each(|(_, index)| put_varint(&mut series, *index));
         put_varint(&mut series, column.samples.len() as u64);
+        std::mem::swap(&mut before, &mut now);
+        now.clear();
     }
 
     put_varint(&mut out, strings.len() as u64);
@@ -187,6 +217,20 @@ fn encode_index(block: &Block, pages: &[PageEntry]) -> Vec<u8> {
 fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     put_varint(out, bytes.len() as u64);
     out.extend_from_slice(bytes);
+}
+
+/// A compressor that is used again and again.
+pub(crate) struct Packer(Option<zstd::bulk::Compressor<'static>>);
+
+impl Packer {
+    pub(crate) fn new(level: i32) -> Self {
+        Self(zstd::bulk::Compressor::new(level).ok())
+    }
+
+    pub(crate) fn pack(&mut self, plain: &[u8]) -> Vec<u8> {
+        // The only error of compressing from memory into memory is running out of memory.
+        self.0.as_mut().and_then(|packer| packer.compress(plain).ok()).unwrap_or_default()
+    }
 }
 
 pub(crate) fn compress(bytes: &[u8]) -> Vec<u8> {

@@ -203,8 +203,13 @@ impl Gathered {
         // What was refused is told once, in the window of the batch itself.
         samples.insert(home, 0);
         for column in &batch.series {
-            for sample in &column.samples {
-                *samples.entry(Window::of_block(sample.at, TEN_MINUTES_MS)).or_default() += 1;
+            // Samples stand in the order of time: whole stretches lie in one window.
+            let mut rest = column.samples.as_slice();
+            while let Some(first) = rest.first() {
+                let window = Window::of_block(first.at, TEN_MINUTES_MS);
+                let inside = rest.partition_point(|sample| sample.at <= window.end).max(1);
+                *samples.entry(window).or_default() += inside as u64;
+                rest = &rest[inside..];
             }
         }
         for (window, samples) in samples {

@@ -81,6 +81,36 @@ impl Labels {
         Self::encode(sorted.into_iter().filter(|(_, value)| !value.is_empty()))
     }
 
+    /// As [`Labels::from_pairs`] followed by [`Labels::require_metric_name`], for pairs in canonical order and without anything
+    /// unusual, in the memory of `scratch`: what a batch holds a hundred times. `None`: build it the
+    /// other way, which knows what is wrong, if anything is.
+    #[must_use]
+    pub fn from_canonical<'a>(
+        pairs: impl IntoIterator<Item = (&'a str, &'a str)>,
+        scratch: &mut Vec<u8>,
+    ) -> Option<Self> {
+        scratch.clear();
+        let (mut before, mut count, mut named) = ("", 0, false);
+        for (name, value) in pairs {
+            let max = if name == METRIC_NAME { METRIC_NAME_BYTES_MAX } else { LABEL_VALUE_BYTES_MAX };
+            let usual = name > before
+                && name.len() <= LABEL_NAME_BYTES_MAX
+                && name.bytes().all(|b| b.is_ascii_graphic())
+                && (1..=max).contains(&value.len())
+                && !value.as_bytes().contains(&0);
+            if !usual {
+                return None;
+            }
+            for text in [name, value] {
+                scratch.extend_from_slice(&(text.len() as u16).to_le_bytes());
+                scratch.extend_from_slice(text.as_bytes());
+            }
+            (before, count, named) = (name, count + 1, named || name == METRIC_NAME);
+        }
+        let fits = count <= LABELS_PER_SERIES_MAX && scratch.len() <= LABEL_SET_BYTES_MAX;
+        (named && fits).then(|| Self(scratch.as_slice().into()))
+    }
+
     fn encode<'a>(sorted: impl Iterator<Item = (&'a str, &'a str)>) -> Result<Self, LabelError> {
         let mut bytes = Vec::with_capacity(256);
         let mut count = 0;
@@ -207,8 +237,13 @@ impl PartialOrd for Labels {
 impl Ord for Labels {
     /// Label by label, name before value, as Prometheus sorts series.
     fn cmp(&self, other: &Self) -> Ordering {
-        // UTF-8 sorts by bytes as it does by characters, so nothing has to be read as text.
+        // UTF-8 sorts by bytes as it does by characters, so nothing has to be read as text. Sets of one metric
+        // begin alike: the texts before the first byte that differs need no comparing one by one.
+        let (ours, theirs) = (self.0.as_chunks::<8>().0, other.0.as_chunks::<8>().0);
+        let alike = ours.iter().zip(theirs).take_while(|(a, b)| u64::from_ne_bytes(**a) == u64::from_ne_bytes(**b));
+        let alike = alike.count() * 8;
         let (mut a, mut b) = (LabelsIter(&self.0), LabelsIter(&other.0));
+        while a.skip_within(&mut b, self.0.len().saturating_sub(alike)) {}
         loop {
             match (a.bytes(), b.bytes()) {
                 (Some(x), Some(y)) if x == y => {}
@@ -278,6 +313,18 @@ impl<'a> LabelsIter<'a> {
     fn text(&mut self) -> Option<&'a str> {
         // Only `encode` fills the buffer, and only from `str`.
         std::str::from_utf8(self.bytes()?).ok()
+    }
+
+    /// Skips a text of both, where all of it lies before the last `differing` bytes of this one.
+    fn skip_within(&mut self, other: &mut Self, differing: usize) -> bool {
+        let Some((length, rest)) = self.0.split_first_chunk::<2>() else { return false };
+        let length = usize::from(u16::from_le_bytes(*length));
+        if length + differing > rest.len() {
+            return false;
+        }
+        self.0 = &rest[length..];
+        other.0 = other.0.get(2 + length..).unwrap_or_default();
+        true
     }
 
     fn bytes(&mut self) -> Option<&'a [u8]> {
@@ -412,7 +459,35 @@ mod tests {
         pairs.prop_map(|pairs| Labels::from_pairs(pairs).unwrap())
     }
 
+    #[test]
+    fn sets_that_differ_late_sort_as_their_labels_do() {
+        let set =
+            |value: &str, more: &str| labels(&[("__name__", "node_cpu_seconds_total"), ("cpu", value), ("m", more)]);
+        let sets = [set("1", "x"), set("10", "x"), set("2", ""), set("2", "a"), set("2", "ab"), set("2", "b")];
+        for (i, a) in sets.iter().enumerate() {
+            for (j, b) in sets.iter().enumerate() {
+                assert_eq!(a.cmp(b), i.cmp(&j), "{a} {b}");
+            }
+        }
+    }
+
     proptest! {
+        #[test]
+        fn canonical_pairs_are_built_the_short_way_or_not_at_all(
+            pairs in proptest::collection::vec(("(__name__|[a-c ]|\\PC|.)", "(|[a-c]|.{0,3})"), 0..6),
+        ) {
+            let mut scratch = vec![1, 2, 3];
+            let long = Labels::from_pairs(pairs.iter().map(|(n, v)| (n, v))).and_then(Labels::require_metric_name);
+            let short = Labels::from_canonical(pairs.iter().map(|(n, v)| (n.as_str(), v.as_str())), &mut scratch);
+            if let Some(short) = short {
+                prop_assert_eq!(&long, &Ok(short));
+            }
+            if let Ok(set) = long {
+                let again = Labels::from_canonical(&set, &mut scratch);
+                prop_assert!(again.is_none_or(|again| again == set));
+            }
+        }
+
         #[test]
         fn sets_sort_as_their_labels_do(a in small(), b in small()) {
             prop_assert_eq!(a.cmp(&b), a.iter().cmp(b.iter()));

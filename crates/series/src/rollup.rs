@@ -95,12 +95,8 @@ impl Rollup {
             return None;
         }
         Some(match (self.count, later.count) {
-            (_, 0) => Self {
-                stale_at_end: true,
-                last_at: if self.count == 0 { later.last_at } else { self.last_at },
-                ..*self
-            },
             (0, _) => *later,
+            (_, 0) => Self { stale_at_end: true, ..*self },
             _ => Self {
                 count: self.count + later.count,
                 sum: self.sum + later.sum,

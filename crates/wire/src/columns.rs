@@ -18,7 +18,7 @@
 //! the very bits, so every `f64` (−0.0, infinities, each NaN) comes out as it went in. Reading is
 //! total, and allocates no more than a few bytes for each byte read.
 
-use series::Timestamp;
+use series::{Sample, Timestamp};
 
 /// Digits after the point that the decimal form tries.
 pub const DECIMAL_SCALE_MAX: u8 = 15;
@@ -96,7 +96,15 @@ impl<'a> Reader<'a> {
     }
 
     /// The next varint.
+    #[inline]
     pub fn varint(&mut self) -> Result<u64, ColumnError> {
+        // Most numbers are short.
+        if let Some((first, rest)) = self.0.split_first()
+            && *first < 0x80
+        {
+            self.0 = rest;
+            return Ok(u64::from(*first));
+        }
         let mut value = 0_u64;
         for shift in (0..64).step_by(7) {
             let byte = self.byte()?;
@@ -172,21 +180,35 @@ pub fn decode_timestamps(bytes: &[u8]) -> Result<Vec<Timestamp>, ColumnError> {
 /// Appends a value column in its shortest form.
 pub fn encode_values(out: &mut Vec<u8>, values: &[f64]) {
     let start = out.len();
-    if encode_decimal(out, values) && out.len() - start <= 2 + values.len() {
+    let is_decimal = encode_decimal(out, values);
+    let decimal_bytes = if is_decimal { out.len() - start } else { usize::MAX };
+    if decimal_bytes <= 2 + values.len() {
         return; // One byte a value: no other form is shorter.
     }
-    let decimal = out.split_off(start);
-    encode_xor(out, values);
-    let xor_bytes = out.len() - start;
-    let raw_bytes = 1 + values.len() * 8;
-    if !decimal.is_empty() && decimal.len() <= xor_bytes.min(raw_bytes) {
-        out.truncate(start);
-        out.extend_from_slice(&decimal);
-    } else if raw_bytes < xor_bytes {
-        out.truncate(start);
+    let (xor_bytes, raw_bytes) = (xor_bytes(values), 1 + values.len() * 8);
+    if decimal_bytes <= xor_bytes.min(raw_bytes) {
+        return;
+    }
+    out.truncate(start);
+    if raw_bytes < xor_bytes {
         out.push(RAW);
         out.extend(values.iter().flat_map(|value| value.to_bits().to_le_bytes()));
+    } else {
+        encode_xor(out, values);
     }
+}
+
+/// Bytes of [`encode_xor`].
+fn xor_bytes(values: &[f64]) -> usize {
+    let (mut bytes, mut last) = (1 + values.len(), 0_u64);
+    for value in values {
+        let x = value.to_bits() ^ last;
+        last = value.to_bits();
+        if x != 0 {
+            bytes += (8 - x.leading_zeros() / 8 - x.trailing_zeros() / 8) as usize;
+        }
+    }
+    bytes
 }
 
 /// Appends nothing and answers false where a value has no exact decimal form.
@@ -271,22 +293,37 @@ pub(crate) fn xor(reader: &mut Reader<'_>, last: &mut u64) -> Result<f64, Column
 
 /// Reads a value column of `count` values that fills `bytes` exactly.
 pub fn decode_values(bytes: &[u8], count: usize) -> Result<Vec<f64>, ColumnError> {
+    let mut values = Vec::with_capacity(count.min(bytes.len()));
+    each_value(bytes, count, |value| values.push(value))?;
+    Ok(values)
+}
+
+/// As [`decode_values`], beside the times that the values are of.
+pub fn decode_samples(bytes: &[u8], times: &[Timestamp]) -> Result<Vec<Sample>, ColumnError> {
+    let mut samples = Vec::with_capacity(times.len());
+    let mut next = times.iter();
+    each_value(bytes, times.len(), |value| {
+        samples.extend(next.next().map(|at| Sample { at: *at, value }));
+    })?;
+    Ok(samples)
+}
+
+fn each_value(bytes: &[u8], count: usize, mut take: impl FnMut(f64)) -> Result<(), ColumnError> {
     let mut reader = Reader::new(bytes);
     let encoding = reader.byte()?;
     if count > reader.rest().len() {
         return Err(ColumnError::Count { count: count as u64, max: reader.rest().len() });
     }
-    let mut values = Vec::with_capacity(count);
     match encoding {
         RAW => {
             for _ in 0..count {
-                values.push(f64::from_bits(little_endian(reader.take(8)?)));
+                take(f64::from_bits(little_endian(reader.take(8)?)));
             }
         }
         XOR => {
             let mut last = 0_u64;
             for _ in 0..count {
-                values.push(xor(&mut reader, &mut last)?);
+                take(xor(&mut reader, &mut last)?);
             }
         }
         DECIMAL => {
@@ -295,13 +332,12 @@ pub fn decode_values(bytes: &[u8], count: usize) -> Result<Vec<f64>, ColumnError
             let mut last = 0_i64;
             for _ in 0..count {
                 last = last.wrapping_add(reader.zigzag()?);
-                values.push(last as f64 / power);
+                take(last as f64 / power);
             }
         }
         encoding => return Err(ColumnError::UnknownEncoding { encoding }),
     }
-    reader.finish()?;
-    Ok(values)
+    reader.finish()
 }
 
 /// Up to eight bytes as a number.

@@ -33,6 +33,15 @@ pub(crate) fn decompress(bytes: &[u8]) -> Result<Vec<u8>, DecodeError> {
         Ok(None) => 0,
         Err(error) => return Err(DecodeError::Zstd { what: error.to_string() }),
     };
+    if declared > 0 {
+        // One frame that says its size is read in one go; whatever is not just that, as a stream.
+        let plain = zstd::bulk::decompress(bytes, declared);
+        if let Ok(plain) = plain
+            && plain.len() == declared
+        {
+            return Ok(plain);
+        }
+    }
     let mut decoder = zstd::stream::read::Decoder::with_buffer(bytes).map_err(zstd_error)?;
     decoder.window_log_max(WINDOW_LOG_MAX).map_err(zstd_error)?;
     let mut out = Vec::with_capacity(declared);

@@ -1,7 +1,7 @@
 //! The protobuf messages of version 1. Field numbers never change and are never used again; an
 //! addition takes a new number, and a reader skips numbers that it does not know.
 //!
-//! Checks, logs, strings and counters are read as bytes first (the same bytes on the wire as
+//! Series, checks, logs, strings and counters are read as bytes first (the same bytes on the wire as
 //! nested messages or text), so that a bad one spoils only itself, and none is given memory before
 //! its number was held against its limit.
 
@@ -33,8 +33,9 @@ pub(crate) struct Batch {
     /// Timestamp columns, each once.
     #[prost(bytes = "bytes", repeated, tag = "8")]
     pub(crate) timestamps: Vec<Bytes>,
-    #[prost(message, repeated, tag = "9")]
-    pub(crate) series: Vec<Series>,
+    /// [`Series`].
+    #[prost(bytes = "bytes", repeated, tag = "9")]
+    pub(crate) series: Vec<Bytes>,
     /// [`Check`]s.
     #[prost(bytes = "bytes", repeated, tag = "10")]
     pub(crate) checks: Vec<Bytes>,

@@ -3,8 +3,9 @@
 //! Source of every field number: `parquet.thrift` of apache/parquet-format.
 
 use super::bits::{put_run, width};
-use super::page::{Packer, ZSTD_LEVEL, encoding, header};
+use super::page::{ZSTD_LEVEL, encoding, header};
 use super::thrift::{Element, Writer};
+use crate::layout::Packer;
 
 /// Rows of one object, so that all numbers of rows fit an `i32` in other readers too.
 pub const ROWS_MAX: u64 = 2_000_000_000;

@@ -19,20 +19,6 @@ pub(super) mod encoding {
     pub(in crate::parquet) const RLE_DICTIONARY: i32 = 8;
 }
 
-/// A compressor that is used again and again.
-pub(super) struct Packer(Option<zstd::bulk::Compressor<'static>>);
-
-impl Packer {
-    pub(super) fn new(level: i32) -> Self {
-        Self(zstd::bulk::Compressor::new(level).ok())
-    }
-
-    pub(super) fn pack(&mut self, plain: &[u8]) -> Vec<u8> {
-        // The only error of compressing from memory into memory is running out of memory.
-        self.0.as_mut().and_then(|packer| packer.compress(plain).ok()).unwrap_or_default()
-    }
-}
-
 /// The header of a data page, or with `values` of a dictionary.
 pub(super) fn header(
     plain_bytes: usize,
@@ -115,11 +101,7 @@ impl Unpacker {
 }
 
 /// Splits off a page's levels: `visit(has a value, how many rows)`, and answers the bytes after them.
-pub(super) fn levels<'a>(
-    plain: &'a [u8],
-    rows: usize,
-    visit: impl FnMut(bool, usize),
-) -> Result<&'a [u8], ParquetError> {
+pub(super) fn levels(plain: &[u8], rows: usize, visit: impl FnMut(bool, usize)) -> Result<&[u8], ParquetError> {
     let truncated = ParquetError::Truncated { what: "a page's levels" };
     let (length, rest) = plain.split_first_chunk::<4>().ok_or(truncated.clone())?;
     let (levels, values) = rest.split_at_checked(u32::from_le_bytes(*length) as usize).ok_or(truncated)?;

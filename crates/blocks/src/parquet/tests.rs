@@ -114,7 +114,8 @@ fn series_are_found_by_tests_of_labels() {
         column(&[("__name__", "down"), ("job", "web")], &[(1, 1.0)]),
     ]);
     let footer = Footer::of(&encode_samples(&block).unwrap()).unwrap();
-    let found = |tests: &[(&str, fn(&str) -> bool)]| -> Vec<String> {
+    type Test = (&'static str, fn(&str) -> bool);
+    let found = |tests: &[Test]| -> Vec<String> {
         let tests: Vec<LabelTest<'_>> = tests.iter().map(|(name, accepts)| LabelTest { name, accepts }).collect();
         footer.find(&tests).into_iter().map(|at| footer.series(at).unwrap().labels.to_string()).collect()
     };
