@@ -94,6 +94,7 @@ pub(crate) struct Evaluator<'a> {
     text: &'a str,
     samples_used: Cell<u64>,
     samples_read: Cell<u64>,
+    rollups_ms: Cell<i64>,
     /// What has been used when it is next asked whether to stop.
     next_look: Cell<u64>,
     series_used: Cell<u64>,
@@ -112,6 +113,7 @@ impl<'a> Evaluator<'a> {
             text: expr.text(),
             samples_used: Cell::new(0),
             samples_read: Cell::new(0),
+            rollups_ms: Cell::new(0),
             next_look: Cell::new(0),
             series_used: Cell::new(0),
             visits: Cell::new(0),
@@ -125,6 +127,7 @@ impl<'a> Evaluator<'a> {
             annotations: self.annotations.into_inner(),
             samples_read: self.samples_read.get(),
             samples_used: self.samples_used.get(),
+            rollups_ms: self.rollups_ms.get(),
         }
     }
 
@@ -236,6 +239,7 @@ impl<'a> Evaluator<'a> {
     pub(crate) fn rollups(&self, selection: &Selection, width_ms: i64) -> Result<Option<Vec<RollupSeries>>, EvalError> {
         let (from, to) = (selection.from, selection.to);
         let Some(found) = self.storage.rollups(&selection.matchers, from, to, width_ms)? else { return Ok(None) };
+        self.rollups_ms.set(self.rollups_ms.get().max(width_ms));
         self.count_series(found.len())?;
         for one in &found {
             self.count_read(one.rollups.len())?;

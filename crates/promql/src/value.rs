@@ -42,6 +42,8 @@ pub struct Evaluated<T> {
     pub annotations: Vec<String>,
     /// Samples that its selectors have read.
     pub samples_read: u64,
+    /// Width of the widest rollups that stood in for samples, exactly; 0: samples alone were read.
+    pub rollups_ms: i64,
     /// Samples read and points computed: what the limit `samples_max` counts.
     pub samples_used: u64,
 }

@@ -18,9 +18,13 @@ pub(crate) struct Notes {
 
 impl Notes {
     /// Of an evaluation.
-    pub(crate) fn of(annotations: &[String]) -> Self {
-        let (warnings, infos) =
-            annotations.iter().cloned().partition(|text: &String| text.starts_with("PromQL warning"));
+    pub(crate) fn of<T>(result: &Evaluated<T>) -> Self {
+        let annotations = result.annotations.iter().cloned();
+        let (warnings, mut infos): (Vec<_>, Vec<_>) = annotations.partition(|text| text.starts_with("PromQL warning"));
+        if result.rollups_ms > 0 {
+            let seconds = result.rollups_ms / 1_000;
+            infos.push(format!("answered from rollups of {seconds} s, which is exact at this step and range"));
+        }
         Self { warnings, infos }
     }
 
@@ -249,13 +253,14 @@ mod tests {
 
     #[test]
     fn remarks_and_numbers_go_with_a_result() {
-        let notes = Notes::of(&["PromQL warning: a".to_owned(), "PromQL info: b".to_owned()]);
+        let annotations = vec!["PromQL warning: a".to_owned(), "PromQL info: b".to_owned()];
+        let notes =
+            Notes::of(&Evaluated { value: (), annotations, samples_read: 0, samples_used: 0, rollups_ms: 300_000 });
         let stats = Stats { seconds: 0.25, samples_read: 3, samples_used: 4 };
         let answer = body(&matrix(&[], 0, Some(stats), notes));
-        assert_eq!(
-            (&answer["warnings"], &answer["infos"]),
-            (&json!(["PromQL warning: a"]), &json!(["PromQL info: b"]))
-        );
+        assert_eq!(answer["warnings"], json!(["PromQL warning: a"]));
+        let rollups = "answered from rollups of 300 s, which is exact at this step and range";
+        assert_eq!(answer["infos"], json!(["PromQL info: b", rollups]));
         let stats = &answer["data"]["stats"];
         assert_eq!(stats["samples"], json!({ "totalQueryableSamples": 3, "peakSamples": 4 }));
         assert_eq!(stats["timings"]["execTotalTime"], json!(0.25));

@@ -28,7 +28,7 @@ pub(super) async fn instant(context: &Context, caller: &Caller, request: &Reques
     let text = parameters::query(request)?;
     let result = query::instant(context, &caller.tenant, text, at, &options(context, request)?).await?;
     let stats = given(request, "stats").map(|_| Stats::of(&result, context.ports.clock.now().ms() - begun.ms()));
-    Ok(answer::instant(&result.value, at, limit, stats, Notes::of(&result.annotations)))
+    Ok(answer::instant(&result.value, at, limit, stats, Notes::of(&result)))
 }
 
 pub(super) async fn range(context: &Context, caller: &Caller, request: &Request) -> Result<Response, Fault> {
@@ -38,7 +38,7 @@ pub(super) async fn range(context: &Context, caller: &Caller, request: &Request)
     let text = parameters::query(request)?;
     let result = query::range(context, &caller.tenant, text, times, &options(context, request)?).await?;
     let stats = given(request, "stats").map(|_| Stats::of(&result, context.ports.clock.now().ms() - begun.ms()));
-    Ok(answer::matrix(&result.value, limit, stats, Notes::of(&result.annotations)))
+    Ok(answer::matrix(&result.value, limit, stats, Notes::of(&result)))
 }
 
 /// Exemplars are not kept: there are none of any expression.

@@ -4,7 +4,7 @@ use pipeline::alerts::message::rfc3339;
 use pipeline::http::BODY_BYTES_MAX;
 use pipeline::http::{Request, Response};
 use pipeline::keys::Caller;
-use pipeline::{Context, DAY_MS, Fault, cardinality, promql, query, sources};
+use pipeline::{Context, DAY_MS, Fault, cardinality, promql, query, read, sources};
 use serde_json::{Value as Json, json};
 
 use crate::parameters::{STEPS_MAX, given, invalid};
@@ -78,6 +78,10 @@ fn flags(context: &Context) -> Json {
         "query.timeout": format!("{}s", query::QUERY_MS_MAX / 1_000),
         "storage.tsdb.retention.time": retention(context),
         "web.enable-remote-write-receiver": "true",
+        "daywatch.loaded_bytes_max": read::LOADED_BYTES_MAX.to_string(),
+        "daywatch.loaded_samples_max": read::LOADED_SAMPLES_MAX.to_string(),
+        "daywatch.loaded_series_max": read::LOADED_SERIES_MAX.to_string(),
+        "daywatch.query_time_ms_max": read::QUERY_TIME_MS_MAX.to_string(),
         "daywatch.body_bytes_max": BODY_BYTES_MAX.to_string(),
         "daywatch.series_listed_max": query::SERIES_LISTED_MAX.to_string(),
         "daywatch.series_max": promql::SERIES_MAX.to_string(),
