@@ -45,6 +45,7 @@ mod binary;
 mod functions;
 mod laws;
 mod limits;
+mod naive;
 mod ranges;
 mod rollups;
 mod vectors;

@@ -130,8 +130,7 @@ fn has_groups(word: &str) -> bool {
     };
     let plain = plain.strip_prefix('.').unwrap_or(plain);
     // An exponent's letter is no digit.
-    let exponent =
-        |part: &str| !hexadecimal && (part.starts_with(['e', 'E']) || part.ends_with(['e', 'E']));
+    let exponent = |part: &str| !hexadecimal && (part.starts_with(['e', 'E']) || part.ends_with(['e', 'E']));
     word.contains('_') && plain.split('_').all(|part| alone(part) && !exponent(part))
 }
 

@@ -42,6 +42,15 @@ const EXPRESSIONS: &[&str] = &[
     "label_replace(x, \"b\", \"$1\", \"a\", \"(.)\")",
     "x @ 40 + x",
     "sum_over_time(x[1m] @ 50)",
+    "increase(x[1m] anchored)",
+    "resets(x[1m] anchored offset 10s)",
+    "rate(x[45s] smoothed)",
+    "x smoothed",
+    "max_over_time(x[10s*3])",
+    "x offset (10s*2)",
+    "info(x, {a=~\".*\", __name__=\"y\"})",
+    "x + on(a) fill(0) y",
+    "histogram_quantiles(x, \"q\", 0.5, 0.9)",
 ];
 
 fn value() -> impl Strategy<Value = f64> {
