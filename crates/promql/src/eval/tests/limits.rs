@@ -87,6 +87,7 @@ fn the_deepest_expression_fits_a_small_stack() {
         deep("sum(", ")", 1),
         deep("x or (", ")", 2),
         deep("max_over_time(", "[5m:1m])", 2),
+        deep("max_over_time(", "[5m*1:1m])", 2),
         deep("label_replace(", ", \"a\", \"\", \"\", \"\")", 1),
     ];
     let run = move || {
