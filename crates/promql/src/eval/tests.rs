@@ -49,6 +49,7 @@ mod naive;
 mod ranges;
 mod rollups;
 mod vectors;
+mod whole;
 
 /// Loads series (10 s apart), evaluates at a time in seconds, compares line by line.
 fn check(load: &str, expr: &str, at_seconds: f64, expected: &str) {
