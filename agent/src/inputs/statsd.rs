@@ -139,7 +139,6 @@ impl Lines {
         let Gathered { intake, .. } = &self.gathered;
         let mut shared = self.gathered.shared();
         split(&mut self.lines, &mut |number, line| {
-            // What is too long keeps one byte past the limit, and is refused by it.
             let line = match line {
                 Line::Whole(line) => line,
                 Line::TooLong { head, .. } => {

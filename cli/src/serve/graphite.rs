@@ -57,10 +57,15 @@ async fn accept(house: Arc<House>, listener: TcpListener, sender: mpsc::Sender<P
     // Dropped together with this future, and the connections with it.
     let mut connections = JoinSet::new();
     loop {
-        let Ok(slot) = slots.clone().acquire_owned().await else { return };
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+        let next = async {
+            let slot = slots.clone().acquire_owned().await;
+            (slot, listener.accept().await)
+        };
+        let (Ok(slot), accepted) = (tokio::select! {
+            next = next => next,
             _ = stopping.wait_for(|stop| *stop) => return,
+        }) else {
+            return;
         };
         while connections.try_join_next().is_some() {}
         match accepted {
@@ -118,7 +123,10 @@ async fn datagrams(house: Arc<House>, socket: UdpSocket, sender: mpsc::Sender<Pa
                     house.failed("graphite", &"a datagram was dropped: the stream does not keep up");
                 }
             }
-            Err(error) => house.failed("graphite", &error),
+            Err(error) => {
+                house.failed("graphite", &error);
+                tokio::time::sleep(RETRY).await;
+            }
         }
     }
 }
@@ -141,10 +149,19 @@ async fn put(house: Arc<House>, mut receiver: mpsc::Receiver<Parsed>) {
         }
         while let Err(fault) = ingest::parsed(&house.context, &caller, gathered.clone()).await {
             house.failed("graphite", &fault);
+            // What will never be taken must not hold up what comes after it.
+            if !may_pass(&fault) {
+                break;
+            }
             if *house.stopping().borrow() {
                 return;
             }
             tokio::time::sleep(RETRY).await;
         }
     }
+}
+
+/// Whether the same lines may be taken later.
+fn may_pass(fault: &pipeline::Fault) -> bool {
+    fault.status() >= 500 || matches!(fault.status(), 409 | 429)
 }
