@@ -2,6 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::compression::decompressed_bytes_max;
+use crate::limits::SAMPLES_PER_BATCH_MAX;
 use crate::limits::{DECOMPRESSED_BYTES_FREE, DECOMPRESSED_BYTES_MAX};
 use crate::testing::{any_batch, check_result, column, full_batch, log_record, source};
 
