@@ -4,14 +4,14 @@
 use std::collections::HashMap;
 
 use promql_parser::parser::{AggregateExpr, LabelModifier, token};
-use series::{Labels, is_stale};
+use series::{Labels, METRIC_NAME, is_stale};
 
 use crate::error::EvalError;
 use crate::eval::Evaluator;
 use crate::format::format_value;
 use crate::grid::Grid;
 use crate::numbers::{self, Fold};
-use crate::row::{Row, is_metadata, merge};
+use crate::row::{Row, merge};
 
 mod ranked;
 
@@ -119,7 +119,7 @@ fn groups(rows: Vec<Row>, modifier: Option<&LabelModifier>) -> Vec<Group> {
             None => Labels::empty(),
             Some(LabelModifier::Include(by)) => row.labels.keep(|name| by.labels.iter().any(|one| one == name)),
             Some(LabelModifier::Exclude(without)) => {
-                row.labels.without(|name| is_metadata(name) || without.labels.iter().any(|one| one == name))
+                row.labels.without(|name| name == METRIC_NAME || without.labels.iter().any(|one| one == name))
             }
         };
         let place = *places.entry(labels.clone()).or_insert(groups.len());

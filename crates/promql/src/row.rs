@@ -112,6 +112,6 @@ pub(crate) fn without_name(labels: &Labels) -> Labels {
 }
 
 /// The labels that describe a metric: they go where its values become those of another quantity.
-pub(crate) fn is_metadata(name: &str) -> bool {
+fn is_metadata(name: &str) -> bool {
     matches!(name, METRIC_NAME | "__type__" | "__unit__")
 }
