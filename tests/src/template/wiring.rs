@@ -121,6 +121,8 @@ pub(super) fn routes_are_those_of_the_contract(stack: &Stack) -> Vec<String> {
         (("HttpApi", "$default"), "Query"),
         (("HttpApi", "POST /graphite"), "Ingest"),
         (("HttpApi", "POST /api/v1/checks"), "Ingest"),
+        (("HttpApi", "POST /api/v1/write"), "Ingest"),
+        (("HttpApi", "POST /v1/metrics"), "Ingest"),
     ]
     .into();
     let mut complaints = Vec::new();
