@@ -23,6 +23,7 @@ use pipeline::connect::Connection;
 use pipeline::documents::{self, Kind};
 use pipeline::head::Head;
 use pipeline::http::{Request, Response};
+use pipeline::ingest::limits::Limits;
 use pipeline::keys::{self, KeyKind};
 use pipeline::wire::{AgentFrame, BrowserFrame};
 use pipeline::{ConnectionId, Context, DAY_MS, Fault, Settings, TenantId, connect};
@@ -67,6 +68,12 @@ pub(crate) struct ServeArgs {
     /// …-aarch64 [default: where this program is]
     #[arg(long, value_name = "DIR")]
     downloads: Option<PathBuf>,
+    /// Pushed series of a tenant that may be active within an hour.
+    #[arg(long, env = "DAYWATCH_ACTIVE_SERIES_MAX", default_value_t = Limits::default().active_series_max)]
+    active_series_max: usize,
+    /// Pushed series of a tenant that may be new within a minute.
+    #[arg(long, env = "DAYWATCH_NEW_SERIES_PER_MINUTE_MAX", default_value_t = Limits::default().new_series_per_minute_max)]
+    new_series_per_minute_max: usize,
     /// Logs as JSON.
     #[arg(long)]
     pub(crate) log_json: bool,
@@ -224,6 +231,9 @@ pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let downloads = downloads::Downloads::new(args.downloads).context("--downloads")?;
     let mut house = House::open(&args.data, settings)?;
     house.context = house.context.with_downloads(Arc::new(downloads));
+    let Limits { samples_per_body_max, .. } = Limits::default();
+    let (active_series_max, new_series_per_minute_max) = (args.active_series_max, args.new_series_per_minute_max);
+    house.context.limits = Limits { active_series_max, new_series_per_minute_max, samples_per_body_max };
     let house = Arc::new(house);
     first_start(&house, &args.data).await?;
     let documents: Vec<_> = files.into_iter().map(|file| (file.kind, file.name, file.text)).collect();
