@@ -2,6 +2,7 @@
 //!
 //! Source of every field number: `parquet.thrift` of apache/parquet-format.
 
+use super::ParquetError;
 use super::bits::{put_run, width};
 use super::page::{ZSTD_LEVEL, encoding, header};
 use super::thrift::{Element, Writer};
@@ -9,6 +10,14 @@ use crate::layout::Packer;
 
 /// Rows of one object, so that all numbers of rows fit an `i32` in other readers too.
 pub const ROWS_MAX: u64 = 2_000_000_000;
+
+/// Refuses an object of more than [`ROWS_MAX`] rows.
+pub(super) fn check_rows(rows: u64) -> Result<(), ParquetError> {
+    if rows <= ROWS_MAX {
+        return Ok(());
+    }
+    Err(ParquetError::TooLarge { what: "the object's rows", bytes: rows, max: ROWS_MAX })
+}
 
 pub(super) const MAGIC: &[u8; 4] = b"PAR1";
 /// The field that Parquet's `BinaryProtocolExtensions.md` reserves.

@@ -94,10 +94,14 @@ impl Fetched {
     pub(super) fn get(&self, place: Place) -> Result<&[u8], ParquetError> {
         let not_fetched = ParquetError::NotFetched { offset: place.start, end: place.end() };
         let after = self.0.partition_point(|(start, _)| *start <= place.start);
-        let (start, bytes) = after.checked_sub(1).and_then(|at| self.0.get(at)).ok_or(not_fetched.clone())?;
-        let from = usize::try_from(place.start - start).unwrap_or(usize::MAX);
         let length = usize::try_from(place.bytes).unwrap_or(usize::MAX);
-        bytes.get(from..from.saturating_add(length)).ok_or(not_fetched)
+        // Mostly the last one that starts before it; stretches may lie over one another.
+        let mut before = self.0[..after].iter().rev();
+        let found = before.find_map(|(start, bytes)| {
+            let from = usize::try_from(place.start - start).ok()?;
+            bytes.get(from..from.saturating_add(length))
+        });
+        found.ok_or(not_fetched)
     }
 }
 
@@ -239,22 +243,27 @@ impl Footer {
                 places.extend(self.index.group_of(*number).iter().flat_map(|group| &group.chunks));
             }
         }
-        places.retain(|place| place.bytes > 0);
-        places.sort_unstable_by_key(|place| (place.start, place.bytes));
-        let mut ranges: Vec<ByteRange> = Vec::new();
-        for place in places {
-            match ranges.last_mut() {
-                Some(last) if place.start <= (last.offset + last.length).saturating_add(RANGE_GAP_MAX) => {
-                    last.length = last.length.max(place.end() - last.offset);
-                }
-                _ => ranges.push(ByteRange { offset: place.start, length: place.bytes }),
-            }
-        }
-        ranges
+        merged(places)
     }
 
     /// Whether a series may have rows in the closed stretch.
     pub(super) fn touches(&self, number: usize, from: Timestamp, to: Timestamp) -> bool {
         self.index.entries.get(number).is_some_and(|entry| entry.min_time <= to && entry.max_time >= from)
     }
+}
+
+/// The places as ranges, those with at most [`RANGE_GAP_MAX`] between them as one.
+pub(super) fn merged(mut places: Vec<Place>) -> Vec<ByteRange> {
+    places.retain(|place| place.bytes > 0);
+    places.sort_unstable_by_key(|place| (place.start, place.bytes));
+    let mut ranges: Vec<ByteRange> = Vec::new();
+    for place in places {
+        match ranges.last_mut() {
+            Some(last) if place.start <= (last.offset + last.length).saturating_add(RANGE_GAP_MAX) => {
+                last.length = last.length.max(place.end() - last.offset);
+            }
+            _ => ranges.push(ByteRange { offset: place.start, length: place.bytes }),
+        }
+    }
+    ranges
 }

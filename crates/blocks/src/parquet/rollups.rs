@@ -9,13 +9,13 @@ use series::{Rollup, RollupSeries, Timestamp};
 use wire::columns::{DECIMAL_SCALE_MAX, power_of_ten};
 
 use super::decimal::Split;
-use super::file::{Column, FileWriter, Type};
+use super::file::{Column, FileWriter, Type, check_rows};
 use super::footer::{Fetched, Footer, Kind};
 use super::index::{Entry, GroupEntry, IndexBuilder, Place, ROLLUPS, SCALE_MASK};
 use super::page::{Unpacker, column_error, encoding, put_levels};
 use super::read::{expect_encoding, places};
 use super::samples::{put_label_chunks, put_scales};
-use super::{ParquetError, ROWS_MAX, delta};
+use super::{ParquetError, delta};
 
 /// Rows at which a row group of rollups is closed.
 pub const ROLLUP_GROUP_ROWS: usize = 4_096;
@@ -64,12 +64,9 @@ const NOTES: &[(&str, &str)] = &[
 ];
 
 /// Rollups of one width as a Parquet file. The same rollups in any order of the series, the same bytes.
-/// Fails only beyond [`ROWS_MAX`] rollups.
+/// Fails only beyond [`super::ROWS_MAX`] rollups.
 pub fn encode_rollups(series: &[RollupSeries], width_ms: i64) -> Result<Bytes, ParquetError> {
-    let rows: u64 = series.iter().map(|one| one.rollups.len() as u64).sum();
-    if rows > ROWS_MAX {
-        return Err(ParquetError::TooLarge { what: "the object's rows", bytes: rows, max: ROWS_MAX });
-    }
+    check_rows(series.iter().map(|one| one.rollups.len() as u64).sum())?;
     let mut sorted: Vec<&RollupSeries> = series.iter().filter(|one| !one.rollups.is_empty()).collect();
     sorted.sort_by(|a, b| (a.labels.metric_name(), &a.labels).cmp(&(b.labels.metric_name(), &b.labels)));
     let mut writer = Writer { file: FileWriter::new(COLUMNS), index: IndexBuilder::new(ROLLUPS, width_ms) };

@@ -7,10 +7,10 @@ use series::{Labels, METRIC_NAME};
 use wire::SeriesColumn;
 
 use super::decimal::Split;
-use super::file::{Column, FileWriter, Type};
+use super::file::{Column, FileWriter, Type, check_rows};
 use super::index::{Entry, HAS_DECIMALS, HAS_DOUBLES, IndexBuilder, Place, SAMPLES};
 use super::page::{encoding, put_levels};
-use super::{ParquetError, ROWS_MAX, delta};
+use super::{ParquetError, delta};
 use crate::join::Block;
 
 /// Series of a row group.
@@ -29,7 +29,7 @@ const COLUMNS: &[Column] = &[
 const SORTED_BY: &[i32] = &[0, 1, 4];
 const NOTES: &[(&str, &str)] = &[("daywatch.value", "coalesce(value, dec / pow(10, scale))")];
 
-/// A block as a Parquet file. Same set, same bytes. Fails only beyond [`ROWS_MAX`] samples.
+/// A block as a Parquet file. Same set, same bytes. Fails only beyond [`super::ROWS_MAX`] samples.
 pub fn encode_samples(block: &Block) -> Result<Bytes, ParquetError> {
     let mut columns: Vec<&SeriesColumn> = block.columns().iter().collect();
     // By labels they are sorted already; a label's name before `__name__` may tear a metric apart.
@@ -73,13 +73,7 @@ impl SamplesWriter {
     /// the groups before. At most [`SERIES_PER_GROUP`] at a time, for the same bytes as [`encode_samples`].
     pub fn group(&mut self, columns: &[&SeriesColumn]) -> Result<(), ParquetError> {
         let rows: u64 = columns.iter().map(|column| column.samples.len() as u64).sum();
-        if self.index.rows() + rows > ROWS_MAX {
-            return Err(ParquetError::TooLarge {
-                what: "the object's rows",
-                bytes: self.index.rows() + rows,
-                max: ROWS_MAX,
-            });
-        }
+        check_rows(self.index.rows() + rows)?;
         self.file.group(rows);
         put_label_chunks(&mut self.file, columns.iter().map(|column| (&column.labels, column.samples.len())));
         let mut splits = Vec::with_capacity(columns.len());

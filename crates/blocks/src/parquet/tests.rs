@@ -211,6 +211,41 @@ fn rollups_come_back_bit_by_bit() {
     }
 }
 
+#[test]
+fn limits_at_the_limit_and_one_past_it() {
+    // Rows of an object.
+    assert!(super::file::check_rows(ROWS_MAX).is_ok());
+    assert!(super::file::check_rows(ROWS_MAX + 1).is_err());
+    // Bytes between ranges.
+    let ranges = |gap: u64| super::footer::merged(vec![place(10, 5), place(15 + gap, 1), place(3, 0)]).len();
+    assert_eq!((ranges(RANGE_GAP_MAX), ranges(RANGE_GAP_MAX + 1)), (1, 2));
+    // Bytes of a page: of a small one by its rows, of any by the limit.
+    let mut unpacker = super::page::Unpacker::new();
+    let mut page = |plain: usize, rows: usize| {
+        let header = super::page::header(plain, 0, rows, 0, false);
+        unpacker.page(&header, rows).map(|_| ()).unwrap_err()
+    };
+    for (max, rows) in [(4_096 + 16, 1), (PLAIN_PAGE_BYTES_MAX, 100_000_000)] {
+        assert_eq!(page(max, rows), ParquetError::Zstd { what: "a page" });
+        assert!(matches!(page(max + 1, rows), ParquetError::TooLarge { .. }));
+    }
+    // Structs inside of structs in a page's header.
+    let nested = |depth: usize| [vec![0x9c], vec![0x1c; depth], vec![0; depth + 2]].concat();
+    assert!(super::thrift::page_header(&nested(16)).is_ok());
+    assert!(super::thrift::page_header(&nested(17)).is_err());
+    // Rows of a group of rollups.
+    let groups = |count: usize| {
+        let columns = (0..count).map(|n| column(&[("__name__", "m"), ("n", &n.to_string())], &[(1, 1.0)]));
+        let object = encode_rollups(&rollup(&join(columns), 10), 10).unwrap();
+        Footer::of(&object).unwrap().index.groups.len()
+    };
+    assert_eq!((groups(ROLLUP_GROUP_ROWS), groups(ROLLUP_GROUP_ROWS + 1)), (1, 2));
+}
+
+fn place(start: u64, bytes: u64) -> super::index::Place {
+    super::index::Place { start, bytes }
+}
+
 fn any_block() -> impl Strategy<Value = Block> {
     let value = prop_oneof![
         6 => (0..100_000_i32).prop_map(|n| f64::from(n) / 100.0),
