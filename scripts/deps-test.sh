@@ -6,9 +6,10 @@ cd "$(dirname "$0")/.."
 # shellcheck source=scripts/host.sh
 . scripts/host.sh
 
-# A browser for the page's tests, real Nagios plugins, a real sender of Graphite lines; a bare Debian
-# root to install the agent in, and what boots it.
-readonly PACKAGES=(chromium monitoring-plugins-basic collectd-core debootstrap systemd-container)
+# A browser for the page's tests, real Nagios plugins, a real sender of Graphite lines, one of remote
+# write that answers the same queries (with its promtool); a bare Debian root to install the agent in,
+# and what boots it.
+readonly PACKAGES=(chromium monitoring-plugins-basic collectd-core prometheus debootstrap systemd-container)
 
 absent=()
 for package in "${PACKAGES[@]}"; do

@@ -45,15 +45,9 @@ pub(super) async fn serve(
 }
 
 async fn request(State(house): State<Arc<House>>, request: axum::extract::Request) -> HttpResponse {
+    // Of an answer to HEAD, hyper sends the headers alone: the length is that of a GET's body.
     let answer = match neutral(request).await {
-        Ok(request) => {
-            let close_early = request.method == "HEAD";
-            let mut response = reads::answer(house, request).await;
-            if close_early {
-                response.body = bytes::Bytes::new();
-            }
-            response
-        }
+        Ok(request) => reads::answer(house, request).await,
         Err(fault) => Response::of(&fault),
     };
     http(answer)

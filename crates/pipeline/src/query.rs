@@ -137,9 +137,7 @@ pub fn parse(text: &str) -> Result<promql::Expr, Fault> {
 fn evaluation(error: &promql::EvalError) -> Fault {
     match error {
         promql::EvalError::Stopped => Fault::Timeout(error.to_string()),
-        promql::EvalError::NotARange { found } => Fault::bad(format!(
-            "invalid parameter \"query\": invalid expression type \"{found}\" for range query, must be Scalar or instant Vector"
-        )),
+        promql::EvalError::NotARange { .. } => Fault::bad(format!("invalid parameter \"query\": {error}")),
         _ => Fault::Unprocessable(error.to_string()),
     }
 }
