@@ -197,3 +197,21 @@ fn without_rollups_samples_are_read() {
     let result = instant(&expr, Timestamp(2 * HOUR), &set, &Options::default()).unwrap();
     assert!(matches!(result.value, Value::Vector(vector) if vector.len() == 1 && vector[0].1.value == 1.0));
 }
+
+#[test]
+fn rollups_count_as_samples() {
+    let rolled = Rolled(super::storage(60_000, "x 0+60x240"));
+    let expr = parse("rate(x[1h])").unwrap();
+    let ask = |limits: Limits| {
+        let options = Options { limits, ..Options::default() };
+        range(&expr, Timestamp(0), Timestamp(4 * HOUR), HOUR, &rolled, &options)
+    };
+    let result = ask(Limits::default()).unwrap();
+    // An hour's bucket each, that of the very first sample among them; and a point a step.
+    assert_eq!((result.samples_read, result.samples_used), (5, 10));
+    assert!(ask(Limits { samples_max: 10, ..Limits::default() }).is_ok());
+    let error = ask(Limits { samples_max: 9, ..Limits::default() }).unwrap_err();
+    assert!(matches!(error, EvalError::Limit { limit: "samples_max", max: 9, .. }), "{error}");
+    let error = ask(Limits { series_max: 0, ..Limits::default() }).unwrap_err();
+    assert!(matches!(error, EvalError::Limit { limit: "series_max", max: 0, .. }), "{error}");
+}
