@@ -11,20 +11,24 @@ use series::{Sample, SourceName, Timestamp, stale_marker};
 use wire::columns::DECIMAL_SCALE_MAX;
 use wire::imagined::Host;
 
+type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
+
 const STEPS: i64 = 400;
 const STEP_MS: i64 = 10_000;
 const START: i64 = 1_700_006_400_000;
 
 /// Three hosts; one of them ends in stale markers, and one series has every kind of number.
-fn block() -> Block {
+fn block() -> Outcome<Block> {
     let times: Vec<Timestamp> = (1..=STEPS).map(|step| Timestamp(START + step * STEP_MS)).collect();
     let mut columns = Vec::new();
     for host in 0..3_u64 {
-        let name = SourceName::new(&format!("web-{host}")).unwrap();
+        let name = SourceName::new(&format!("web-{host}"))?;
         columns.extend(Host::new(&name, 100, host).collections(&times));
     }
     for column in columns.iter_mut().take(10) {
-        column.samples.last_mut().unwrap().value = stale_marker();
+        if let Some(last) = column.samples.last_mut() {
+            last.value = stale_marker();
+        }
     }
     let odd = &mut columns[250].samples;
     for (sample, number) in odd.iter_mut().zip(1_u32..) {
@@ -33,7 +37,7 @@ fn block() -> Block {
     }
     odd[7].value = f64::NEG_INFINITY;
     odd[8].value = -0.0;
-    join(columns)
+    Ok(join(columns))
 }
 
 /// Of (milliseconds, double) pairs, bit by bit, in any order: what the script computes.
@@ -44,23 +48,23 @@ fn checksum(rows: impl Iterator<Item = (Timestamp, f64)>) -> String {
 
 #[test]
 #[expect(clippy::disallowed_methods, reason = "which Python has duckdb is known to who runs the test")]
-fn duckdb_reads_the_same_bits() {
+fn duckdb_reads_the_same_bits() -> Outcome<()> {
     let python = std::env::var("DUCKDB_PYTHON").unwrap_or_else(|_| "python3".to_owned());
     let has_duckdb = Command::new(&python).args(["-c", "import duckdb"]).output();
     if !has_duckdb.is_ok_and(|output| output.status.success()) {
         println!("skipped: {python} has no duckdb (pip install duckdb, or DUCKDB_PYTHON)");
-        return;
+        return Ok(());
     }
-    let block = block();
+    let block = block()?;
     let rollups = rollup(&block, FIVE_MINUTES_MS);
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir()?;
     let (samples_at, rollups_at) = (folder.path().join("samples.parquet"), folder.path().join("rollups.parquet"));
-    std::fs::write(&samples_at, encode_samples(&block).unwrap()).unwrap();
-    std::fs::write(&rollups_at, encode_rollups(&rollups, FIVE_MINUTES_MS).unwrap()).unwrap();
+    std::fs::write(&samples_at, encode_samples(&block)?)?;
+    std::fs::write(&rollups_at, encode_rollups(&rollups, FIVE_MINUTES_MS)?)?;
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/ask_duckdb.py");
-    let output = Command::new(&python).arg(script).args([&samples_at, &rollups_at]).output().unwrap();
+    let output = Command::new(&python).arg(script).args([&samples_at, &rollups_at]).output()?;
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout)?;
 
     let samples = || block.columns().iter().flat_map(|column| column.samples.iter().copied());
     let all = || rollups.iter().flat_map(|one| one.rollups.iter()).filter(|rollup| rollup.count > 0);
@@ -83,4 +87,5 @@ fn duckdb_reads_the_same_bits() {
         "increase_bits": checksum(all().map(|rollup| (rollup.end, rollup.increase))),
     });
     assert_eq!(found, expected);
+    Ok(())
 }

@@ -14,16 +14,16 @@ use wire::reconnect::Jitter;
 const RUNS: u64 = 500;
 const ALL: (Timestamp, Timestamp) = (Timestamp(i64::MIN), Timestamp(i64::MAX));
 
-fn objects() -> Vec<Bytes> {
+fn objects() -> Result<Vec<Bytes>, Box<dyn std::error::Error>> {
     let times: Vec<Timestamp> = (1..=90).map(|step| Timestamp(1_700_006_400_000 + step * 10_000)).collect();
-    let mut columns = Host::new(&SourceName::new("web-1").unwrap(), 25, 1).collections(&times);
+    let mut columns = Host::new(&SourceName::new("web-1")?, 25, 1).collections(&times);
     columns[3].samples[50].value = stale_marker();
     for (sample, number) in columns[4].samples.iter_mut().zip(1_u32..) {
         sample.value = f64::from(number).sqrt();
     }
     let block = join(columns);
-    let rollups = encode_rollups(&rollup(&block, FIVE_MINUTES_MS), FIVE_MINUTES_MS).unwrap();
-    vec![encode_samples(&block).unwrap(), rollups, block.encode()]
+    let rollups = encode_rollups(&rollup(&block, FIVE_MINUTES_MS), FIVE_MINUTES_MS)?;
+    Ok(vec![encode_samples(&block)?, rollups, block.encode()])
 }
 
 /// Some bytes changed, and now and then an end cut off or a piece doubled.
@@ -68,7 +68,7 @@ fn read(bytes: Vec<u8>) {
 #[expect(clippy::disallowed_methods, reason = "how long to go on is known to who runs it")]
 fn damaged_objects_are_read_or_refused() {
     let runs = std::env::var("FUZZ_RUNS").ok().and_then(|text| text.parse().ok()).unwrap_or(RUNS);
-    let objects = objects();
+    let objects = objects().unwrap();
     for run in 0..runs {
         let mut jitter = Jitter::new(run);
         for object in &objects {
