@@ -35,8 +35,10 @@ pub async fn instant(
 ) -> Result<Evaluated<Value>, Fault> {
     let expr = parse(text)?;
     let selections = promql::selections(&expr, at, at, 0, options);
-    let storage = in_time(&options.stop, read::load(context, tenant, &selections)).await?;
-    promql::instant(&expr, at, &storage, options).map_err(|e| evaluation(&e))
+    let storage = in_time(&options.stop, read::load_for(context, tenant, &selections)).await?;
+    let mut evaluated = promql::instant(&expr, at, &storage, options).map_err(|e| evaluation(&e))?;
+    evaluated.annotations.extend_from_slice(storage.infos());
+    Ok(evaluated)
 }
 
 /// Evaluates at each step of a range. [`promql::Options::stop`] ends the reading as well.
@@ -49,8 +51,10 @@ pub async fn range(
 ) -> Result<Evaluated<Matrix>, Fault> {
     let expr = parse(text)?;
     let selections = promql::selections(&expr, start, end, step_ms, options);
-    let storage = in_time(&options.stop, read::load(context, tenant, &selections)).await?;
-    promql::range(&expr, start, end, step_ms, &storage, options).map_err(|e| evaluation(&e))
+    let storage = in_time(&options.stop, read::load_for(context, tenant, &selections)).await?;
+    let mut evaluated = promql::range(&expr, start, end, step_ms, &storage, options).map_err(|e| evaluation(&e))?;
+    evaluated.annotations.extend_from_slice(storage.infos());
+    Ok(evaluated)
 }
 
 /// Label sets of series that have a sample in `[from, to]` and that any selector matches. Who

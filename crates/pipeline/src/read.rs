@@ -3,19 +3,23 @@
 
 mod budget;
 mod cache;
+mod parquet;
+mod rollups;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use blocks::{Block, ManifestItem};
+use blocks::{Block, Level, ManifestItem};
 use ports::{Ports, TenantId, Timestamp};
-use promql::{Selection, Series, SeriesSet, all_match};
-use series::{Labels, Sample, SourceName};
+use promql::{Matcher, Selection, Series, SeriesSet, Storage, StorageError, all_match};
+use series::{Labels, RollupSeries, Sample, SourceName};
 use wire::SeriesColumn;
 
 use budget::Budget;
 pub use budget::{LOADED_BYTES_MAX, LOADED_SAMPLES_MAX, LOADED_SERIES_MAX, QUERY_TIME_MS_MAX};
-pub use cache::{BlockCache, CACHED_BYTES_MAX, CACHED_ITEMS_MAX};
+pub use cache::{BlockCache, CACHED_BYTES_MAX, CACHED_ITEMS_MAX, FOOTER_BYTES_MAX};
+
+pub use rollups::ROLLUP_SPAN_MS_MIN;
 
 use crate::error::Fault;
 use crate::{Context, manifest};
@@ -23,25 +27,136 @@ use crate::{Context, manifest};
 /// How often a query looks into the manifest again because a block in it was swept meanwhile.
 const MANIFEST_READS_MAX: usize = 3;
 
-/// Loads what the selections ask for.
+/// Loads the samples that the selections ask for. Where they are not kept any more and rollups are, the
+/// last values of those.
 pub async fn load(context: &Context, tenant: &TenantId, selections: &[Selection]) -> Result<SeriesSet, Fault> {
-    let mut loaded = Loaded { parts: HashMap::new(), budget: Budget::begin(context) };
+    Ok(load_samples(context, tenant, selections).await?.into_set())
+}
+
+/// Loads what an evaluation of these selections asks for: rollups where these say the same
+/// ([`Selection::rollup`]) and the time is long, samples elsewhere.
+pub async fn load_for(context: &Context, tenant: &TenantId, selections: &[Selection]) -> Result<Data, Fault> {
+    let (mut rolled, mut as_samples) = (Vec::new(), Vec::new());
+    let mut infos = BTreeSet::new();
+    for selection in selections {
+        match selection.rollup {
+            Some(width_ms) => match load_rollups(context, tenant, selection, width_ms).await? {
+                Some(series) => rolled.push(Rolled { selection: selection.clone(), series }),
+                None => as_samples.push(selection.clone()),
+            },
+            None => as_samples.push(selection.clone()),
+        }
+    }
+    let loaded = load_samples(context, tenant, &as_samples).await?;
+    for width_ms in &loaded.only_rollups {
+        infos.insert(format!(
+            "PromQL info: samples of this time are kept no longer; the last values of {} rollups were read",
+            shown(*width_ms)
+        ));
+    }
+    Ok(Data { samples: loaded.into_set(), rolled, infos: infos.into_iter().collect() })
+}
+
+/// `5m`, `1h`.
+fn shown(width_ms: i64) -> String {
+    let minutes = width_ms / series::MINUTE_MS;
+    if minutes % 60 == 0 { format!("{}h", minutes / 60) } else { format!("{minutes}m") }
+}
+
+/// What one evaluation reads.
+#[derive(Debug, Default)]
+pub struct Data {
+    samples: SeriesSet,
+    rolled: Vec<Rolled>,
+    infos: Vec<String>,
+}
+
+#[derive(Debug)]
+struct Rolled {
+    selection: Selection,
+    series: Vec<RollupSeries>,
+}
+
+impl Data {
+    /// What is worth knowing about it, as annotations of a result.
+    #[must_use]
+    pub fn infos(&self) -> &[String] {
+        &self.infos
+    }
+}
+
+impl Storage for Data {
+    fn select(&self, matchers: &[Matcher], from: Timestamp, to: Timestamp) -> Result<Vec<Series>, StorageError> {
+        self.samples.select(matchers, from, to)
+    }
+
+    fn rollups(
+        &self,
+        matchers: &[Matcher],
+        from: Timestamp,
+        to: Timestamp,
+        width_ms: i64,
+    ) -> Result<Option<Vec<RollupSeries>>, StorageError> {
+        let is_it = |rolled: &&Rolled| {
+            let known = &rolled.selection;
+            known.matchers == matchers && (known.from, known.to, known.rollup) == (from, to, Some(width_ms))
+        };
+        Ok(self.rolled.iter().find(is_it).map(|rolled| rolled.series.clone()))
+    }
+}
+
+async fn load_rollups(
+    context: &Context,
+    tenant: &TenantId,
+    selection: &Selection,
+    width_ms: i64,
+) -> Result<Option<Vec<RollupSeries>>, Fault> {
+    for _ in 0..MANIFEST_READS_MAX {
+        let Some(plan) = rollups::plan(context, tenant, selection, width_ms).await? else { return Ok(None) };
+        let mut budget = Budget::begin(context);
+        let read = rollups::read(context, tenant, selection, (&plan, width_ms), &mut budget).await?;
+        // An object was swept meanwhile: the manifest knows what stands for it now.
+        let Some(mut buckets) = read else { continue };
+        let stretch = |(from, to): &(Timestamp, Timestamp)| Selection { from: *from, to: *to, ..selection.clone() };
+        for raw in plan.raw.iter().map(stretch) {
+            let loaded = load_samples(context, tenant, std::slice::from_ref(&raw)).await?;
+            if !loaded.only_rollups.is_empty() {
+                return Ok(None);
+            }
+            for series in loaded.into_set().select(&[], raw.from, raw.to).map_err(|e| Fault::Internal(e.to_string()))? {
+                buckets.roll_up(series.labels, &series.samples, width_ms);
+            }
+        }
+        return Ok(Some(buckets.into_series()));
+    }
+    Ok(None)
+}
+
+async fn load_samples(context: &Context, tenant: &TenantId, selections: &[Selection]) -> Result<Loaded, Fault> {
+    let mut loaded = Loaded { parts: HashMap::new(), budget: Budget::begin(context), only_rollups: BTreeSet::new() };
     let hot = match &context.head {
         Some(head) => head.read(tenant, selections, |labels, samples| loaded.add(labels, samples))?,
         None => None,
     };
     // After the head: whatever it has not shown is in a block by now.
     let older = before(selections, hot);
-    for_each_block(context, tenant, &older, |block| {
-        for column in block.columns() {
-            if let Some(samples) = wanted(&older, &column.labels, &column.samples) {
-                loaded.add(&column.labels, samples.to_vec())?;
-            }
+    let take = |found: Found<'_>| match found {
+        Found::Block(block) => {
+            let wanted = block.columns().iter().map(|column| (column, wanted(&older, &column.labels, &column.samples)));
+            let mut wanted = wanted.filter_map(|(column, samples)| Some((column, samples?)));
+            wanted.try_for_each(|(column, samples)| loaded.add(&column.labels, samples.to_vec()))
         }
-        Ok(())
-    })
-    .await?;
-    Ok(loaded.into_set())
+        Found::Samples(series) => series.into_iter().try_for_each(|(labels, samples)| loaded.add(&labels, samples)),
+        Found::LastValues(width_ms, series) => {
+            if !series.is_empty() {
+                loaded.only_rollups.insert(width_ms);
+            }
+            series.into_iter().try_for_each(|(labels, samples)| loaded.add(&labels, samples))
+        }
+        Found::Labels(_) => Ok(()),
+    };
+    for_each_found(context, tenant, &older, take, What::Samples).await?;
+    Ok(loaded)
 }
 
 /// The part of the selections that is older than what was read already.
@@ -55,6 +170,8 @@ fn before(selections: &[Selection], hot: Option<Timestamp>) -> Vec<Selection> {
 struct Loaded {
     parts: HashMap<Labels, Vec<Vec<Sample>>>,
     budget: Budget,
+    /// Widths of rollups that were read because nothing else is kept.
+    only_rollups: BTreeSet<i64>,
 }
 
 impl Loaded {
@@ -96,14 +213,28 @@ pub async fn labels(context: &Context, tenant: &TenantId, selections: &[Selectio
         from
     });
     let older = before(selections, hot);
-    for_each_block(context, tenant, &older, |block| {
-        for column in block.columns() {
-            if wanted(&older, &column.labels, &column.samples).is_some() && !found.contains(&column.labels) {
-                found.insert(column.labels.clone());
+    for_each_found(
+        context,
+        tenant,
+        &older,
+        |in_block| {
+            match in_block {
+                Found::Block(block) => {
+                    for column in block.columns() {
+                        if wanted(&older, &column.labels, &column.samples).is_some() && !found.contains(&column.labels)
+                        {
+                            found.insert(column.labels.clone());
+                        }
+                    }
+                }
+                Found::Samples(_) => {}
+                Found::LastValues(_, series) => found.extend(series.into_iter().map(|(labels, _)| labels)),
+                Found::Labels(labels) => found.extend(labels),
             }
-        }
-        Ok(())
-    })
+            Ok(())
+        },
+        What::Labels,
+    )
     .await?;
     Ok(found)
 }
@@ -168,11 +299,31 @@ fn wanted<'a>(selections: &[Selection], labels: &Labels, samples: &'a [Sample]) 
     (start < end).then(|| &samples[start..end])
 }
 
-async fn for_each_block(
+/// What is looked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum What {
+    Samples,
+    Labels,
+}
+
+/// What a block gave.
+enum Found<'a> {
+    /// A young block, whole.
+    Block(&'a Block),
+    /// The samples of an older one.
+    Samples(Vec<(Labels, Vec<Sample>)>),
+    /// What is left of a block whose samples have expired: rollups' last values, and their width.
+    LastValues(i64, Vec<(Labels, Vec<Sample>)>),
+    /// Its label sets.
+    Labels(Vec<Labels>),
+}
+
+async fn for_each_found(
     context: &Context,
     tenant: &TenantId,
     selections: &[Selection],
-    mut visit: impl FnMut(&Block) -> Result<(), Fault> + Send,
+    mut visit: impl FnMut(Found<'_>) -> Result<(), Fault> + Send,
+    what: What,
 ) -> Result<(), Fault> {
     let (Some(from), Some(to)) = (selections.iter().map(|s| s.from).min(), selections.iter().map(|s| s.to).max())
     else {
@@ -185,22 +336,63 @@ async fn for_each_block(
     // the manifest by then. Meeting samples twice, in a block and in its successor, is harmless.
     'manifest: for _ in 0..MANIFEST_READS_MAX {
         for placed in manifest::between(&context.ports, &context.blocks, tenant, (from, to)).await? {
-            let touched = selections.iter().any(|s| placed.item.overlaps(s.from, s.to));
-            if !touched || visited.contains(&placed.sort) {
+            let left = rollups::is_all_that_is_left(&placed.item);
+            let window = placed.item.window;
+            let touches = |s: &&Selection| {
+                placed.item.overlaps(s.from, s.to) || (left && s.from <= window.end && s.to > window.start)
+            };
+            let touching: Vec<Selection> = selections.iter().filter(touches).cloned().collect();
+            if touching.is_empty() || visited.contains(&placed.sort) {
                 continue;
             }
-            let Some(block) = block(&context.ports, &context.blocks, tenant, &placed.item).await? else {
+            budget.time(context)?;
+            let there = match placed.item.level {
+                Level::Fresh | Level::Ten | Level::Late => {
+                    budget.bytes(placed.item.bytes)?;
+                    let block = block(&context.ports, &context.blocks, tenant, &placed.item).await?;
+                    block.map(|block| visit(Found::Block(&block))).transpose()?
+                }
+                Level::Hour | Level::Day if left => {
+                    let last = rollups::last_values(context, tenant, &placed, &touching, &mut budget).await?;
+                    last.map(|(width_ms, series)| visit(Found::LastValues(width_ms, series))).transpose()?
+                }
+                Level::Hour | Level::Day => {
+                    let objects = parquet::objects(tenant, &placed.item);
+                    in_objects(context, &objects, &touching, &mut budget, &mut visit, what).await?
+                }
+            };
+            if there.is_none() {
                 missing = placed.sort;
                 continue 'manifest;
-            };
-            budget.bytes(placed.item.bytes)?;
-            budget.time(context)?;
-            visit(&block)?;
+            }
             visited.insert(placed.sort);
         }
         return Ok(());
     }
     Err(not_stored(&missing))
+}
+
+/// `None`: one of them is not there.
+async fn in_objects(
+    context: &Context,
+    objects: &[parquet::Object],
+    selections: &[Selection],
+    budget: &mut Budget,
+    visit: &mut (impl FnMut(Found<'_>) -> Result<(), Fault> + Send),
+    what: What,
+) -> Result<Option<()>, Fault> {
+    for object in objects {
+        let Some(chosen) = parquet::choose(context, object, selections).await? else { return Ok(None) };
+        let found = match what {
+            What::Labels => Found::Labels(chosen.labels(object)?),
+            What::Samples => match chosen.samples(context, object, budget).await? {
+                Some(samples) => Found::Samples(samples),
+                None => return Ok(None),
+            },
+        };
+        visit(found)?;
+    }
+    Ok(Some(()))
 }
 
 /// An item's block, decoded; an empty one where the item has only notes. `None`: it is not there,

@@ -6,6 +6,7 @@
 //! - `faulty`: partial puts, a store that fails, records that cannot be read
 //! - `compacting`: windows that close, and what is deleted when
 //! - `hot`: what the hot two hours in memory show is what blocks show
+//! - `long`: hours and days from Parquet by ranges, and rollups where they say the same
 //! - `silent`: whose silence it is: the hosts', the pipeline's or the server's
 
 #![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "only tests use this")]
@@ -20,6 +21,8 @@ mod connecting;
 mod faulty;
 #[path = "flow/hot.rs"]
 mod hot;
+#[path = "flow/long.rs"]
+mod long;
 #[path = "flow/silent.rs"]
 mod silent;
 #[path = "flow/storing.rs"]

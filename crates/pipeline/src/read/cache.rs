@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use blocks::parquet::Footer;
 use blocks::{Block, ManifestItem};
 
 /// Bytes of decoded blocks that the cache keeps.
@@ -11,6 +12,8 @@ pub const CACHED_BYTES_MAX: u64 = 128 * 1024 * 1024;
 /// What a series costs in it beside its samples: a fresh block has few samples a series.
 const SERIES_BYTES: u64 = 400;
 const SAMPLE_BYTES: u64 = 16;
+/// Bytes of the footers of objects of an hour and of a day that the cache keeps, and one at least.
+pub const FOOTER_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Manifest items that the cache keeps.
 pub const CACHED_ITEMS_MAX: usize = 50_000;
 
@@ -25,6 +28,8 @@ struct Cached {
     /// Counts uses; the block used longest ago goes first.
     uses: u64,
     items: HashMap<String, Arc<ManifestItem>>,
+    footers: HashMap<String, (u64, Arc<Footer>)>,
+    footer_bytes: usize,
 }
 
 impl BlockCache {
@@ -54,6 +59,30 @@ impl BlockCache {
         }
         if cached.bytes > CACHED_BYTES_MAX {
             cached.shrink();
+        }
+    }
+
+    pub(super) fn footer(&self, place: &str) -> Option<Arc<Footer>> {
+        let mut cached = self.lock();
+        cached.uses += 1;
+        let now = cached.uses;
+        let (used, footer) = cached.footers.get_mut(place)?;
+        *used = now;
+        Some(footer.clone())
+    }
+
+    pub(super) fn keep_footer(&self, place: &str, footer: Arc<Footer>) {
+        let mut cached = self.lock();
+        cached.uses += 1;
+        let used = cached.uses;
+        cached.footer_bytes += footer.memory_bytes();
+        if let Some((_, before)) = cached.footers.insert(place.to_owned(), (used, footer)) {
+            cached.footer_bytes -= before.memory_bytes();
+        }
+        while cached.footer_bytes > FOOTER_BYTES_MAX && cached.footers.len() > 1 {
+            let oldest = cached.footers.iter().min_by_key(|(_, (used, _))| *used).map(|(place, _)| place.clone());
+            let gone = oldest.and_then(|oldest| cached.footers.remove(&oldest));
+            cached.footer_bytes -= gone.map_or(0, |(_, footer)| footer.memory_bytes());
         }
     }
 
