@@ -25,6 +25,8 @@
 //!   blocks fails for a quarter of an hour.
 //! * `same_answers`: Debian's Prometheus sends by remote_write, then both answer 20 queries, and bad ones, the
 //!   same; `promtool query` reads us.
+//! * `pushes`: remote write, OTLP (by OpenTelemetry's own SDK too) and compressed Graphite through `serve`:
+//!   the samples are found, the ledger balances, a bomb costs no memory.
 //! * `scenarios`: `scenarios/*.txt`, samples in, states and notifications out, on a clock that stands.
 //! * `storm`: 60 agents lose their connections at once, twice: none seems to be down, nothing is lost.
 //! * `simulation`: the functions under event source mappings, resharding and crashes, by seeds; the
@@ -46,6 +48,7 @@ mod installer;
 mod kills;
 mod pagerduty;
 mod power_cuts;
+mod pushes;
 mod same_answers;
 mod scenarios;
 mod simulation;
