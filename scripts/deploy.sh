@@ -39,6 +39,8 @@ chosen MailAddress "${MAIL:-}"
 chosen ShardCount "${SHARDS:-}"
 chosen FreshnessSeconds "${FRESHNESS:-}"
 chosen RawRetentionDays "${RETENTION:-}"
+chosen FiveMinutesRetentionDays "${RETENTION_5M:-}"
+chosen HoursRetentionDays "${RETENTION_1H:-}"
 chosen AccessLogs "${ACCESS_LOGS:-}"
 
 build_operator

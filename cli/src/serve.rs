@@ -64,6 +64,12 @@ pub(crate) struct ServeArgs {
     /// Days that raw samples are kept.
     #[arg(long, default_value_t = RETENTION_DAYS, value_parser = clap::value_parser!(u16).range(1..))]
     retention_days: u16,
+    /// Days that rollups of five minutes are kept.
+    #[arg(long, default_value_t = 396, value_parser = clap::value_parser!(u16).range(1..))]
+    five_minutes_retention_days: u16,
+    /// Days that rollups of an hour are kept.
+    #[arg(long, default_value_t = 1_827, value_parser = clap::value_parser!(u16).range(1..))]
+    hours_retention_days: u16,
     /// Folder of the agent's binaries that hosts may download, daywatch-agent-linux-x86_64 and
     /// …-aarch64 [default: where this program is]
     #[arg(long, value_name = "DIR")]
@@ -230,7 +236,13 @@ pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     std::fs::create_dir_all(&args.data).with_context(|| format!("cannot make {}", args.data.display()))?;
     let downloads = downloads::Downloads::new(args.downloads).context("--downloads")?;
     let mut house = House::open(&args.data, settings)?;
-    house.context = house.context.with_downloads(Arc::new(downloads));
+    let days = |days: u16| i64::from(days) * DAY_MS;
+    let rollups_kept = pipeline::Retention {
+        five_minutes_ms: days(args.five_minutes_retention_days),
+        hour_ms: days(args.hours_retention_days),
+        ..pipeline::Retention::default()
+    };
+    house.context = house.context.with_downloads(Arc::new(downloads)).with_rollups_kept(rollups_kept);
     let Limits { samples_per_body_max, .. } = Limits::default();
     let (active_series_max, new_series_per_minute_max) = (args.active_series_max, args.new_series_per_minute_max);
     house.context.limits = Limits { active_series_max, new_series_per_minute_max, samples_per_body_max };

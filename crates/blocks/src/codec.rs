@@ -25,7 +25,7 @@ pub enum DecodeError {
 /// A block's bytes.
 pub fn encode(level: Level, block: &Block) -> Result<Bytes, ParquetError> {
     match level {
-        Level::Fresh | Level::Ten | Level::Late => Ok(block.encode()),
+        Level::Fresh | Level::Ten | Level::Late | Level::Ledger => Ok(block.encode()),
         Level::Hour | Level::Day => encode_samples(block),
     }
 }

@@ -126,7 +126,7 @@ pub fn pack(block: Block, notes: PackNotes) -> Packed {
 pub fn object_name(level: Level, bytes: &[u8], made_at: Timestamp) -> String {
     let content = block_name(bytes);
     match level {
-        Level::Fresh | Level::Ten => content,
+        Level::Fresh | Level::Ten | Level::Ledger => content,
         Level::Late => format!("{content}-{}", made_at.ms()),
         Level::Hour | Level::Day => format!("{content}-{}", Window::of_block(made_at, DAY_MS).end.ms()),
     }

@@ -17,8 +17,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use series::{Epoch, SourceName, Timestamp};
 use wire::Counters;
 
-use crate::manifest::ManifestItem;
+use crate::manifest::{Level, ManifestItem};
 use crate::notes;
+use crate::plan::Known;
+use crate::retention::ledger_of;
 use crate::sources::{BatchNote, RunNote, SourceNote, join_counters};
 
 /// One source's ledger, in samples (and in lines where no sample could be read).
@@ -55,15 +57,23 @@ pub struct Ledger {
 
 impl Ledger {
     /// Counts from a set of items. Items that another one replaces are left out; their notes
-    /// stand in that other one.
+    /// stand in that other one, and those of days that are sealed stand in the ledger's item.
     #[must_use]
     pub fn join<'a>(items: impl IntoIterator<Item = &'a ManifestItem>) -> Self {
         let items: Vec<&ManifestItem> = items.into_iter().collect();
         let replaced: BTreeSet<&str> = items.iter().flat_map(|item| item.replaces.iter().map(String::as_str)).collect();
         let mut by_source: BTreeMap<&SourceName, Vec<(String, &SourceNote)>> = BTreeMap::new();
-        for item in items {
-            let id = item.id();
-            if !replaced.contains(id.as_str()) {
+        let ids: Vec<String> = items.iter().map(|item| item.id()).collect();
+        let known: Vec<Known<'_>> = ids.iter().zip(&items).map(|(id, item)| Known { id, item }).collect();
+        let sealed = ledger_of(&known);
+        let counts = |id: &str, item: &ManifestItem| match item.level {
+            Level::Ledger => sealed.is_some_and(|sealed| sealed.id == id),
+            Level::Day => sealed.is_none_or(|sealed| item.window.end > sealed.item.window.end),
+            _ => true,
+        };
+        for Known { id, item } in known.iter().copied() {
+            let id = id.to_owned();
+            if !replaced.contains(id.as_str()) && counts(&id, item) {
                 for note in &item.sources {
                     by_source.entry(&note.source).or_default().push((id.clone(), note));
                 }
@@ -180,6 +190,9 @@ fn distinct(mut notes: Vec<(String, &SourceNote)>) -> Counted {
         }
     }
     let alone = notes.iter().zip(overlapping).filter(|(_, overlaps)| !overlaps);
+    for (epoch, sealed) in notes.iter().flat_map(|(_, note)| &note.sealed) {
+        counted.add(*epoch, 1, sealed.samples, &sealed.rejected);
+    }
     counted.superseded = alone.map(|((_, note), _)| note.superseded).fold(0, u64::saturating_add);
     counted
 }

@@ -14,6 +14,7 @@ mod notes;
 pub mod parquet;
 mod plan;
 mod reader;
+mod retention;
 mod rollup;
 mod sources;
 #[cfg(test)]
@@ -35,5 +36,6 @@ pub use plan::{
     live_of, plan,
 };
 pub use reader::{BlockReader, SeriesEntry};
+pub use retention::{Expiry, Retention, SEAL_AFTER_MS, Sealed, ledger_of, seal};
 pub use rollup::{RollupOverlap, join_rollups, rollup};
 pub use sources::{BATCHES_PER_ITEM_MAX, BatchNote, RunNote, SourceNote, join_counters, join_sources};

@@ -34,6 +34,8 @@ pub enum Level {
     Hour,
     /// Everything of one closed day, and its rollups.
     Day,
+    /// No block: what all days up to the window's end have counted.
+    Ledger,
 }
 
 impl Level {
@@ -46,6 +48,7 @@ impl Level {
             Self::Late => "late",
             Self::Hour => "hour",
             Self::Day => "day",
+            Self::Ledger => "ledger",
         }
     }
 
@@ -55,7 +58,7 @@ impl Level {
         match self {
             Self::Fresh | Self::Ten => TEN_MINUTES_MS,
             Self::Hour => HOUR_MS,
-            Self::Late | Self::Day => DAY_MS,
+            Self::Late | Self::Day | Self::Ledger => DAY_MS,
         }
     }
 }

@@ -16,6 +16,7 @@ use wire::Counters;
 
 use crate::manifest::ManifestError;
 use crate::notes;
+use crate::retention::Sealed;
 
 /// Batches that the notes of one item may speak of: a day of ten thousand agents that flush each second.
 pub const BATCHES_PER_ITEM_MAX: u64 = 1_000_000_000;
@@ -36,6 +37,9 @@ pub struct SourceNote {
     /// Its own ledger, by the buffer's life; pushing sources have none.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub counters: BTreeMap<Epoch, Counters>,
+    /// What it brought in days that are sealed, in the ledger's item alone.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sealed: BTreeMap<Epoch, Sealed>,
     /// Samples of these batches that lost to another sample of the same identity. Set when the
     /// block is packed.
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -79,7 +83,15 @@ impl SourceNote {
     /// A note of a source that was just heard.
     #[must_use]
     pub fn new(source: SourceName, last_seen: Timestamp) -> Self {
-        Self { source, last_seen, run: None, notes: Vec::new(), counters: BTreeMap::new(), superseded: 0 }
+        Self {
+            source,
+            last_seen,
+            run: None,
+            notes: Vec::new(),
+            counters: BTreeMap::new(),
+            sealed: BTreeMap::new(),
+            superseded: 0,
+        }
     }
 
     /// Samples that its batches brought, each batch once.

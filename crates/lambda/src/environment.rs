@@ -35,6 +35,10 @@ pub enum Variable {
     ExternalUrl,
     /// How long raw samples are kept.
     RawRetentionDays,
+    /// How long rollups of five minutes are kept.
+    FiveMinutesRetentionDays,
+    /// How long rollups of an hour are kept.
+    HoursRetentionDays,
 }
 
 /// What a value looks like.
@@ -68,6 +72,8 @@ impl Variable {
             Self::WebsocketUrl => "DAYWATCH_WEBSOCKET_URL",
             Self::ExternalUrl => "DAYWATCH_EXTERNAL_URL",
             Self::RawRetentionDays => "DAYWATCH_RAW_RETENTION_DAYS",
+            Self::FiveMinutesRetentionDays => "DAYWATCH_FIVE_MINUTES_RETENTION_DAYS",
+            Self::HoursRetentionDays => "DAYWATCH_HOURS_RETENTION_DAYS",
         }
     }
 
@@ -88,6 +94,8 @@ impl Variable {
             Self::WebsocketUrl => "where agents and pages open websockets",
             Self::ExternalUrl => "where people open the page, for links in notifications",
             Self::RawRetentionDays => "how long raw samples are kept",
+            Self::FiveMinutesRetentionDays => "how long rollups of five minutes are kept",
+            Self::HoursRetentionDays => "how long rollups of an hour are kept",
         }
     }
 
@@ -96,7 +104,7 @@ impl Variable {
             Self::PagerTopicArn | Self::MailTopicArn => Form::Arn,
             Self::TimerQueueUrl | Self::WebsocketApiEndpoint | Self::ExternalUrl => Form::Url(&["https", "http"]),
             Self::WebsocketUrl => Form::Url(&["wss", "ws"]),
-            Self::RawRetentionDays => Form::Days,
+            Self::RawRetentionDays | Self::FiveMinutesRetentionDays | Self::HoursRetentionDays => Form::Days,
             _ => Form::Name,
         }
     }
@@ -187,13 +195,26 @@ impl Environment {
             websocket_url: self.text(Variable::WebsocketUrl),
         }
     }
+
+    /// How long rollups are kept, as far as this function was told.
+    #[must_use]
+    pub fn rollups_kept(&self) -> pipeline::Retention {
+        let days = |variable| self.get(variable).and_then(|days| days.parse::<i64>().ok());
+        let default = pipeline::Retention::default();
+        pipeline::Retention {
+            five_minutes_ms: days(Variable::FiveMinutesRetentionDays)
+                .map_or(default.five_minutes_ms, |days| days * pipeline::DAY_MS),
+            hour_ms: days(Variable::HoursRetentionDays).map_or(default.hour_ms, |days| days * pipeline::DAY_MS),
+            ..default
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const ALL: [Variable; 13] = [
+    const ALL: [Variable; 15] = [
         Variable::Table,
         Variable::ManifestTable,
         Variable::Stream,
@@ -207,6 +228,8 @@ mod tests {
         Variable::WebsocketUrl,
         Variable::ExternalUrl,
         Variable::RawRetentionDays,
+        Variable::FiveMinutesRetentionDays,
+        Variable::HoursRetentionDays,
     ];
 
     fn good(name: &str) -> Option<String> {
@@ -217,6 +240,8 @@ mod tests {
             "DAYWATCH_WEBSOCKET_URL" => "wss://w1x2.execute-api.eu-west-1.amazonaws.com/live",
             "DAYWATCH_EXTERNAL_URL" => "https://a1b2.execute-api.eu-west-1.amazonaws.com/",
             "DAYWATCH_RAW_RETENTION_DAYS" => "30",
+            "DAYWATCH_FIVE_MINUTES_RETENTION_DAYS" => "400",
+            "DAYWATCH_HOURS_RETENTION_DAYS" => "800",
             _ => "daywatch-1",
         };
         Some(value.to_owned())
@@ -227,6 +252,8 @@ mod tests {
         let environment = Environment::read("query", &ALL, good).unwrap();
         let settings = environment.settings();
         assert_eq!(settings.raw_retention_ms, 30 * pipeline::DAY_MS);
+        let kept = environment.rollups_kept();
+        assert_eq!([kept.five_minutes_ms, kept.hour_ms], [400, 800].map(|days| days * pipeline::DAY_MS));
         assert_eq!(settings.external_url, "https://a1b2.execute-api.eu-west-1.amazonaws.com");
         assert_eq!(environment.get(Variable::Table), Some("daywatch-1"));
     }

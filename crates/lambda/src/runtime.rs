@@ -88,7 +88,8 @@ impl House {
             variable(name).ok_or(StartError::NoLambda(name))?;
         }
         let adapter = aws::connect(&config(&environment)).await?;
-        let mut context = Context::new(meter::metered(adapter.ports.clone()), environment.settings());
+        let mut context = Context::new(meter::metered(adapter.ports.clone()), environment.settings())
+            .with_rollups_kept(environment.rollups_kept());
         if let Some(bucket) = environment.get(Variable::DownloadsBucket) {
             context = context.with_downloads(adapter.bucket(bucket));
         }

@@ -6,6 +6,7 @@
 //! delivered again changes nothing that anybody reads.
 
 mod compact;
+mod daily;
 mod rejoin;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use wire::{Batch, Counters, Rejection, SeriesColumn, StreamEnvelope, StreamKind}
 
 pub use blocks::{KEEP_REPLACED_MS, LATE_EVERY_MS, SETTLE_MS};
 pub use compact::{FLIP_MS_MAX, FLIPS_PER_RUN_MAX, SWEPT_PER_RUN_MAX, compact};
+pub use daily::{EXPIRED_PER_RUN_MAX, ORPHAN_AGE_MS, ORPHANS_NOTED_MAX};
 pub use rejoin::{Rejoined, rejoin};
 
 use crate::error::Fault;

@@ -33,6 +33,7 @@ pub mod wishes;
 use std::sync::Arc;
 
 pub use alerts;
+pub use blocks::Retention;
 pub use error::Fault;
 pub use http::{Request, Response};
 pub use ports::{Blobs, ConnectionId, Delivered, PortError, Ports, TenantId, Timestamp, Wake};
@@ -61,6 +62,8 @@ pub struct Context {
     pub metadata: ingest::metadata::Stored,
     /// What a tenant may push.
     pub limits: ingest::limits::Limits,
+    /// How long rollups are kept: the raw samples' time is a setting.
+    pub rollups_kept: Retention,
     /// The agent's binaries, for hosts that install it: the blob port where nothing else is said.
     pub downloads: Arc<dyn Blobs>,
     /// When agents are told that they may forget a batch: at once where nothing else is said.
@@ -88,7 +91,32 @@ impl Context {
         let (series, metadata) = (ingest::KnownSeries::new(&ports), ingest::metadata::Stored::default());
         let limits = ingest::limits::Limits::default();
         let acks = acks::Acks::default();
-        Self { ports, settings, blocks, head: None, rules, pushes, series, metadata, limits, downloads, acks }
+        Self {
+            ports,
+            settings,
+            blocks,
+            head: None,
+            rules,
+            pushes,
+            series,
+            metadata,
+            limits,
+            downloads,
+            acks,
+            rollups_kept: Retention::default(),
+        }
+    }
+
+    /// How long what is kept.
+    #[must_use]
+    pub fn retention(&self) -> Retention {
+        Retention { raw_ms: self.settings.raw_retention_ms, ..self.rollups_kept }
+    }
+
+    /// The same with rollups kept for other times.
+    #[must_use]
+    pub fn with_rollups_kept(self, rollups_kept: Retention) -> Self {
+        Self { rollups_kept, ..self }
     }
 
     /// The same with the hot two hours in memory: for a process through which every block goes that is

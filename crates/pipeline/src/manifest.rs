@@ -76,7 +76,20 @@ pub(crate) async fn between(
     Ok(without_replaced(items))
 }
 
-/// Every item, for the ledger.
+/// Every item of which the ledger is counted: days that are sealed are not read any more.
+pub(crate) async fn counted(ports: &Ports, cache: &BlockCache, tenant: &TenantId) -> Result<Vec<Placed>, Fault> {
+    let mut items = level_between(ports, cache, tenant, Level::Ledger, (Timestamp(0), Timestamp(0))).await?;
+    let known: Vec<Known<'_>> = items.iter().map(Placed::known).collect();
+    let sealed = blocks::ledger_of(&known).map_or(Timestamp(0), |one| one.item.window.end);
+    let (_, end) = ALL_TIME;
+    items.extend(level_between(ports, cache, tenant, Level::Day, (sealed.plus_ms(1), end)).await?);
+    for level in [Level::Hour, Level::Ten, Level::Fresh, Level::Late] {
+        items.extend(level_between(ports, cache, tenant, level, ALL_TIME).await?);
+    }
+    Ok(without_replaced(items))
+}
+
+/// Every item.
 pub(crate) async fn all(ports: &Ports, cache: &BlockCache, tenant: &TenantId) -> Result<Vec<Placed>, Fault> {
     let found = ports.table.query_all(&Partition::Manifest(tenant.clone()), "", "").await?;
     found.into_iter().map(|item| placed(cache, item)).collect()
@@ -120,7 +133,7 @@ pub(crate) fn without_replaced(mut items: Vec<Placed>) -> Vec<Placed> {
 /// and the sweep of a window must not take the block from under the other.
 pub(crate) fn blob_name(tenant: &TenantId, level: Level, name: &str) -> String {
     match level {
-        Level::Fresh | Level::Ten => format!("{tenant}/blocks/{name}"),
+        Level::Fresh | Level::Ten | Level::Ledger => format!("{tenant}/blocks/{name}"),
         Level::Late => format!("{tenant}/late/{name}"),
         Level::Hour => format!("{tenant}/hours/{name}.parquet"),
         Level::Day => format!("{tenant}/days/{name}.parquet"),

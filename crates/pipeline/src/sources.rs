@@ -65,7 +65,7 @@ pub struct SourceCounters {
 pub async fn all(context: &Context, tenant: &TenantId) -> Result<Vec<Source>, Fault> {
     let ports = &context.ports;
     let now = ports.clock.now();
-    let items = manifest::all(ports, &context.blocks, tenant).await?;
+    let items = manifest::counted(ports, &context.blocks, tenant).await?;
     let items: Vec<Arc<ManifestItem>> = items.into_iter().map(|placed| placed.item).collect();
     let ledger = Ledger::join(items.iter().map(Arc::as_ref));
     let silence_to = progress::silence_proven_to(ports).await?;

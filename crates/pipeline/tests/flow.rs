@@ -7,6 +7,7 @@
 //! - `compacting`: windows that close, and what is deleted when
 //! - `hot`: what the hot two hours in memory show is what blocks show
 //! - `long`: hours and days from Parquet by ranges, and rollups where they say the same
+//! - `crashes`: compaction that is cut off at any port call, and two at the same time
 //! - `silent`: whose silence it is: the hosts', the pipeline's or the server's
 
 #![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "only tests use this")]
@@ -17,6 +18,8 @@ mod bench;
 mod compacting;
 #[path = "flow/connecting.rs"]
 mod connecting;
+#[path = "flow/crashes.rs"]
+mod crashes;
 #[path = "flow/faulty.rs"]
 mod faulty;
 #[path = "flow/hot.rs"]

@@ -7,7 +7,15 @@ use lambda::pace::Pace;
 use lambda::runtime::{Variable, main as start};
 
 /// What it is told by its environment.
-const NEEDED: &[Variable] = &[Variable::Table, Variable::ManifestTable, Variable::BlobsBucket, Variable::FailedBucket];
+const NEEDED: &[Variable] = &[
+    Variable::Table,
+    Variable::ManifestTable,
+    Variable::BlobsBucket,
+    Variable::FailedBucket,
+    Variable::RawRetentionDays,
+    Variable::FiveMinutesRetentionDays,
+    Variable::HoursRetentionDays,
+];
 
 fn main() -> ExitCode {
     start("aggregate", NEEDED, async |house| {

@@ -263,6 +263,8 @@ pub(super) fn names_are_those_of_the_contract(stack: &Stack) -> Vec<String> {
                 "ShardCount",
                 "FreshnessSeconds",
                 "RawRetentionDays",
+                "FiveMinutesRetentionDays",
+                "HoursRetentionDays",
                 "Architecture",
                 "AccessLogs",
                 "EmulatorAddress",

@@ -8,13 +8,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use blocks::{CompactError, Job, Joiner, Known, Level, ManifestItem, Object, deletable, plan};
+use blocks::{CompactError, Job, Joiner, Known, Level, ManifestItem, Object, deletable, live_of, plan};
 use ports::{Key, Partition, PortError, TenantId, Timestamp};
 use series::{DAY_MS, MINUTE_MS};
 
+use super::daily::daily;
 use crate::error::Fault;
 use crate::manifest::{self, Placed};
-use crate::{Context, documents};
+use crate::{Context, acks, documents};
 
 /// Flips of one run and tenant, so that a run ends in time.
 pub const FLIPS_PER_RUN_MAX: usize = 30;
@@ -50,7 +51,8 @@ async fn compact_tenant(context: &Context, tenant: &TenantId) -> Result<(), Faul
     if due > 0 {
         tracing::info!(%tenant, due, failed, at_once = FLIPS_PER_RUN_MAX, "windows were compacted");
     }
-    outcome.and(sweep(context, tenant, &items, now).await)
+    outcome = outcome.and(sweep(context, tenant, &items, now).await);
+    outcome.and(daily(context, tenant).await)
 }
 
 /// All items but those of days that no other item touches.
@@ -109,6 +111,12 @@ async fn flip(
     for item in &items {
         manifest::put_item(ports, tenant, item).await?;
     }
+    // What was fresh until now is acknowledged; what was in a window of ten minutes has been.
+    if inputs.iter().any(|input| input.item.level == Level::Fresh) {
+        for item in &items {
+            acks::compacted(context, tenant, item).await?;
+        }
+    }
     Ok(())
 }
 
@@ -121,8 +129,8 @@ async fn is_gone(context: &Context, tenant: &TenantId, input: &Known<'_>, name: 
     }
 }
 
-/// Deletes items that were replaced long ago: first their objects, then them, so that a crash between the
-/// two is met again.
+/// Deletes items that are needed no more: of one that is replaced first the objects, so that a crash between the
+/// two is met again; but a late one that hours have taken is read until it is gone, so it goes first.
 pub(super) async fn sweep(context: &Context, tenant: &TenantId, items: &[Placed], now: Timestamp) -> Result<(), Fault> {
     let known: Vec<Known<'_>> = items.iter().map(Placed::known).collect();
     let ids = deletable(&known, now);
@@ -131,11 +139,18 @@ pub(super) async fn sweep(context: &Context, tenant: &TenantId, items: &[Placed]
     let stay = items.iter().filter(|placed| !gone.contains(placed.id()));
     // Two items may name one object.
     let kept: BTreeSet<String> = stay.flat_map(|placed| objects(tenant, &placed.item)).collect();
+    let read: BTreeSet<&str> = live_of(&known).iter().map(|one| one.id).collect();
     for placed in ids.iter().filter_map(|id| by_id.get(id.as_str())).take(SWEPT_PER_RUN_MAX) {
+        let is_read = read.contains(placed.id());
+        if is_read {
+            manifest::delete(&context.ports, tenant, &placed.sort).await?;
+        }
         for name in objects(tenant, &placed.item).filter(|name| !kept.contains(name)) {
             context.ports.blobs.delete(&name).await?;
         }
-        manifest::delete(&context.ports, tenant, &placed.sort).await?;
+        if !is_read {
+            manifest::delete(&context.ports, tenant, &placed.sort).await?;
+        }
     }
     Ok(())
 }
