@@ -347,7 +347,7 @@ async fn for_each_found(
             }
             budget.time(context)?;
             let there = match placed.item.level {
-                Level::Fresh | Level::Ten | Level::Late => {
+                Level::Fresh | Level::Ten | Level::Late | Level::Ledger => {
                     budget.bytes(placed.item.bytes)?;
                     let block = block(&context.ports, &context.blocks, tenant, &placed.item).await?;
                     block.map(|block| visit(Found::Block(&block))).transpose()?
