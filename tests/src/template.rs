@@ -169,7 +169,7 @@ fn breaks() -> Vec<(&'static str, &'static str, Value)> {
             json!(7),
         ),
         ("the stream is encrypted and long", "/Stream/Properties/StreamEncryption", Value::Null),
-        ("the stream is encrypted and long", "/Stream/Properties/RetentionPeriodHours", json!(24)),
+        ("the stream is encrypted and long", "/Stream/Properties/RetentionPeriodHours", json!(12)),
         ("topics are signed and encrypted", "/PagerTopic/Properties/SignatureVersion", json!("1")),
         ("topics are signed and encrypted", "/MailTopic/Properties/KmsMasterKeyId", Value::Null),
         ("topics are signed and encrypted", "/QueryLog/Properties/RetentionInDays", Value::Null),

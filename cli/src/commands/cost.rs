@@ -57,7 +57,7 @@ pub(crate) struct CostArgs {
     #[arg(long, default_value = "10s", value_parser = period)]
     step: Duration,
     /// How often an agent sends by itself (`flush` of its `[buffer]`).
-    #[arg(long, default_value = "10s", value_parser = period)]
+    #[arg(long, default_value = "60s", value_parser = period)]
     flush: Duration,
     /// How often rules need new samples; agents send at least that often.
     #[arg(long, value_enum, default_value = "none")]

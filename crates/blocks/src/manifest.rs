@@ -16,7 +16,7 @@ use crate::sources::{BATCHES_PER_ITEM_MAX, SourceNote, check_batches};
 /// Bytes of an encoded item (the table's limit).
 pub const MANIFEST_BYTES_MAX: usize = 300_000;
 /// Up to this many bytes, an item is JSON that a person can read; above it is packed and compressed.
-pub const PLAIN_JSON_BYTES_MAX: usize = 16 * 1024;
+pub const PLAIN_JSON_BYTES_MAX: usize = 1024;
 /// Bytes of a packed item before compression.
 pub const JSON_BYTES_MAX: usize = 16 * 1024 * 1024;
 
@@ -201,8 +201,8 @@ impl ManifestItem {
         format!("{}/{:020}/{}", self.level.as_str(), self.window.start.0.max(0), self.id())
     }
 
-    /// The item's bytes: JSON; or, where that is long, zstd of its length (u32, little endian), the JSON
-    /// without the notes, and the notes as `notes.rs` packs them.
+    /// The item's bytes: JSON; or, where that is long, zstd of its length (u32, big endian: its first byte is no
+    /// `{`), the JSON without the notes, and the notes as `notes.rs` packs them.
     pub fn encode(&self) -> Result<Vec<u8>, ManifestError> {
         check_batches(&self.sources)?;
         let bad_json = |error: serde_json::Error| ManifestError::Json { what: error.to_string() };
@@ -218,7 +218,7 @@ impl ManifestItem {
         if plain_bytes > JSON_BYTES_MAX {
             return Err(ManifestError::TooLong { bytes: plain_bytes, max: JSON_BYTES_MAX });
         }
-        let bytes = compress(&[&(head.len() as u32).to_le_bytes()[..], &head, &notes].concat());
+        let bytes = compress(&[&(head.len() as u32).to_be_bytes()[..], &head, &notes].concat());
         if bytes.len() > MANIFEST_BYTES_MAX {
             return Err(ManifestError::TooLong { bytes: bytes.len(), max: MANIFEST_BYTES_MAX });
         }
@@ -243,7 +243,7 @@ impl ManifestItem {
             } else {
                 let parts = plain.split_first_chunk::<4>();
                 let parts =
-                    parts.and_then(|(length, rest)| rest.split_at_checked(u32::from_le_bytes(*length) as usize));
+                    parts.and_then(|(length, rest)| rest.split_at_checked(u32::from_be_bytes(*length) as usize));
                 let (head, notes) = parts.ok_or_else(|| bad("it ends early".to_owned()))?;
                 let mut item = from_json(head)?;
                 notes::decode(notes, &mut item.sources).map_err(|error| bad(format!("its notes: {error}")))?;

@@ -1,7 +1,8 @@
-//! Whose connection it is: remembered by a warm process, looked up again every 30 s.
+//! Whose connection it is: remembered by a warm process for as long as a connection lives.
 //!
-//! The authorizer let a connection in once and for good; that its key is still good is looked at
-//! here. A key that was revoked ends all connections that it opened.
+//! Who has said hello stays who it is, so an agent that sends once a minute costs no read. The
+//! authorizer let a connection in once and for good; that its key is still good is looked at here, each
+//! 30 s for each key, however many connections it has opened. A key that was revoked ends them all.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,28 +10,45 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use pipeline::connect::{self, Connection};
 use pipeline::{ConnectionId, Fault, Ports, Timestamp, keys};
 
-/// A connection, and that its key is good, is believed for so long.
+/// That a key is good is believed for so long.
 pub const CONNECTION_FRESH_MS: i64 = 30_000;
-/// Connections that are remembered; beyond, all are forgotten and looked up again.
-pub const CONNECTIONS_KNOWN_MAX: usize = 10_000;
+/// A connection is looked up again after this: no gateway keeps one for longer than two hours.
+pub const CONNECTION_KNOWN_MS: i64 = 2 * 3_600_000;
+/// Connections that are remembered; beyond, all are forgotten and looked up again. At some 400 bytes
+/// each, this fits into the smallest function.
+pub const CONNECTIONS_KNOWN_MAX: usize = 40_000;
+/// Keys that are remembered; beyond, all are forgotten and looked up again.
+pub const KEYS_KNOWN_MAX: usize = 10_000;
 
 /// What a warm process knows.
 #[derive(Debug, Default)]
-pub struct Connections(Mutex<BTreeMap<ConnectionId, (Timestamp, Connection)>>);
+pub struct Connections {
+    known: Mutex<BTreeMap<ConnectionId, (Timestamp, Connection)>>,
+    /// When each key was found good last.
+    keys: Mutex<BTreeMap<String, Timestamp>>,
+}
 
 impl Connections {
     /// The connection, or `None` where there is none (any more): it is told to end.
     pub async fn find(&self, ports: &Ports, id: &ConnectionId) -> Result<Option<Connection>, Fault> {
         let now = ports.clock.now();
         let known = self.known().get(id).cloned();
-        if let Some((at, connection)) = known
-            && at.plus_ms(CONNECTION_FRESH_MS) > now
-        {
-            note_tenant(&connection);
-            return Ok(Some(connection));
-        }
-        self.known().remove(id);
-        let Some(connection) = connect::find(ports, id).await? else {
+        let known = known.filter(|(at, _)| at.plus_ms(CONNECTION_KNOWN_MS) > now).map(|(_, connection)| connection);
+        let connection = match known {
+            Some(connection) if self.key_is_fresh(&connection.caller.key_id, now) => {
+                note_tenant(&connection);
+                return Ok(Some(connection));
+            }
+            // Its key may have been revoked, which removes the connection.
+            known => {
+                self.known().remove(id);
+                match known {
+                    Some(connection) => Some(connection),
+                    None => connect::find(ports, id).await?,
+                }
+            }
+        };
+        let Some(connection) = connection else {
             // A frame that overtook the end of its connection, or one whose key was revoked.
             ports.push.disconnect(id).await?;
             return Ok(None);
@@ -44,9 +62,23 @@ impl Connections {
             }
             Err(fault) => return Err(fault),
         }
+        self.key_is_good(&connection.caller.key_id, now);
         self.remember(now, &connection);
         note_tenant(&connection);
         Ok(Some(connection))
+    }
+
+    fn key_is_fresh(&self, key_id: &str, now: Timestamp) -> bool {
+        let keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        keys.get(key_id).is_some_and(|at| at.plus_ms(CONNECTION_FRESH_MS) > now)
+    }
+
+    fn key_is_good(&self, key_id: &str, now: Timestamp) {
+        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        if keys.len() >= KEYS_KNOWN_MAX {
+            keys.clear();
+        }
+        keys.insert(key_id.to_owned(), now);
     }
 
     /// It is like this from now on.
@@ -69,7 +101,7 @@ impl Connections {
 
     fn known(&self) -> MutexGuard<'_, BTreeMap<ConnectionId, (Timestamp, Connection)>> {
         // Whatever a panic left is at worst looked up again.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -104,6 +136,7 @@ mod tests {
         let (key_id, connection) = opened(&memory, Some("web-1")).await;
         let known = Connections::default();
         known.remember(ports.clock.now(), &connection);
+        assert_eq!(known.find(&ports, &connection.id).await.unwrap(), Some(connection.clone()));
         keys::revoke(&ports, &TenantId::default(), &key_id).await.unwrap();
         memory.clock.advance_ms(CONNECTION_FRESH_MS - 1);
         assert_eq!(known.find(&ports, &connection.id).await.unwrap(), Some(connection.clone()));

@@ -6,15 +6,34 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use metrics::{counter, histogram};
+use metrics::counter;
 use pipeline::wire::{Batch, StreamEnvelope};
 use ports::{
-    Accepted, Blobs, ConnectionId, Delivered, Delivery, GotMany, Item, Key, Message, Page, Partition, PortError, Ports,
-    Push, Pushed, Stream, StreamRecord, Subscriber, Table, Timestamp, Topic, Write, Written, WrittenAll,
+    Accepted, Blobs, ConnectionId, Delivery, GotMany, Item, Key, Message, Page, Partition, PortError, Ports, Push,
+    Pushed, Stream, StreamRecord, Subscriber, Table, Topic, Write, Written, WrittenAll,
 };
+
+/// How often a warm process writes its counts down, ms. A line an event would cost as much as the
+/// event; what is urgent ([`is_urgent`]) is written at once.
+pub const EMIT_EVERY_MS: i64 = 60_000;
+
+/// Whether something was counted that somebody waits for.
+static URGENT: AtomicBool = AtomicBool::new(false);
+
+/// Somebody waits for what is counted now: a failure, or something kept aside.
+pub fn urgent() {
+    URGENT.store(true, Ordering::Relaxed);
+}
+
+/// Whether that was so since the last time this was asked.
+#[must_use]
+pub fn is_urgent() -> bool {
+    URGENT.swap(false, Ordering::Relaxed)
+}
 
 /// The ports, with counting.
 #[must_use]
@@ -29,18 +48,10 @@ pub fn metered(ports: Ports) -> Ports {
     }
 }
 
-/// A batch has come: how many records, and how old the oldest is.
-pub fn batch(records: &[Delivered], now: Timestamp) {
-    counter!("Records").increment(records.len() as u64);
-    if let Some(oldest) = records.iter().map(|record| record.arrived_at).min() {
-        let age = now.ms().saturating_sub(oldest.ms()).max(0);
-        histogram!("IteratorAgeMs").record(f64::from(u32::try_from(age).unwrap_or(u32::MAX)));
-    }
-}
-
 /// Something was not done, and either comes again or is lossy by design.
 pub fn failed(function: &'static str, why: &dyn std::fmt::Display) {
     counter!("Failed").increment(1);
+    urgent();
     tracing::error!(function, "{why}");
 }
 
@@ -54,7 +65,10 @@ impl Stream for MeteredStream {
         for (data, answer) in bytes.into_iter().zip(&answers) {
             match answer {
                 Ok(()) => samples(data),
-                Err(_) => counter!("RecordsRefused").increment(1),
+                Err(_) => {
+                    counter!("RecordsRefused").increment(1);
+                    urgent();
+                }
             }
         }
         Ok(answers)
@@ -124,6 +138,7 @@ impl Topic for MeteredTopic {
         let outcome = self.0.publish(message).await;
         let delivered = outcome.as_ref().is_ok_and(|delivery| delivery.delivered);
         counter!(if delivered { "NotificationsSent" } else { "NotificationsFailed" }).increment(1);
+        urgent();
         outcome
     }
 
@@ -163,6 +178,7 @@ struct MeteredTable(Arc<dyn Table>);
 fn quarantined(key: &Key) {
     if matches!(key.partition, Partition::Quarantine(_)) {
         counter!("Quarantined").increment(1);
+        urgent();
     }
 }
 

@@ -70,6 +70,7 @@ impl Progress {
             (Some(_), Some(fault)) => meter::failed(function, fault),
             (Some(first), None) => {
                 counter!("Late").increment(1);
+                meter::urgent();
                 tracing::warn!(function, records, first_undone = first, "not done in time; the rest is handed back");
             }
         }

@@ -1,12 +1,13 @@
 //! What a Lambda's `main.rs` stands on: the environment, the clients, the logs, the metrics, the loop.
 //!
 //! Everything is built once, before the first event is asked for. Logs are JSON lines of one level
-//! deep with the request's id; nothing of an event's content is ever in them. After each event one
-//! line of CloudWatch's embedded metric format tells what [`crate::meter`] counted.
+//! deep with the request's id; nothing of an event's content is ever in them. Once a minute, and
+//! at once after a failure, one line of CloudWatch's embedded metric format tells what [`crate::meter`] counted.
 
 mod logs;
 
 use std::process::ExitCode;
+use std::sync::PoisonError;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
@@ -14,6 +15,7 @@ use aws::{Adapter, Config};
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use metrics_cloudwatch_embedded::Collector;
 use pipeline::Context;
+use pipeline::acks::Acks;
 use ports::PortError;
 use serde_json::Value;
 use tracing::Instrument as _;
@@ -40,6 +42,8 @@ pub struct House {
     pub context: Context,
     function: &'static str,
     metrics: &'static Collector,
+    /// When the counts were written down last.
+    emitted: std::sync::Mutex<Option<Instant>>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -90,6 +94,8 @@ impl House {
         let adapter = aws::connect(&config(&environment)).await?;
         let mut context = Context::new(meter::metered(adapter.ports.clone()), environment.settings())
             .with_rollups_kept(environment.rollups_kept());
+        // An ack a batch would cost as much as the batches.
+        context.acks = Acks::WhenCompacted;
         if let Some(bucket) = environment.get(Variable::DownloadsBucket) {
             context = context.with_downloads(adapter.bucket(bucket));
         }
@@ -99,9 +105,7 @@ impl House {
             .with_dimension("FunctionName", name)
             .init()
             .map_err(|error| StartError::Metrics(error.to_string()))?;
-        metrics::describe_histogram!("HandlerMs", metrics::Unit::Milliseconds, "How long an event took.");
-        metrics::describe_histogram!("IteratorAgeMs", metrics::Unit::Milliseconds, "Age of a batch's oldest record.");
-        Ok(Self { environment, adapter, context, function, metrics })
+        Ok(Self { environment, adapter, context, function, metrics, emitted: std::sync::Mutex::default() })
     }
 
     /// Takes events one after the other, for as long as AWS lets the process live.
@@ -112,6 +116,19 @@ impl House {
         // An emulator ignores what is handed back in part and loses it; a failure it gives again.
         let whole = variable("AWS_ENDPOINT_URL").is_some();
         lambda_runtime::run(service_fn(|event: LambdaEvent<Value>| self.one(&handle, event, whole))).await
+    }
+
+    /// Whether the counts are written down now. What a process has counted when it ends is lost with it:
+    /// a minute of what comes all the time, and nothing that somebody waits for.
+    fn emits(&self, failed: bool) -> bool {
+        let every = Duration::from_millis(meter::EMIT_EVERY_MS.unsigned_abs());
+        let mut emitted = self.emitted.lock().unwrap_or_else(PoisonError::into_inner);
+        let urgent = meter::is_urgent() || failed;
+        if !urgent && emitted.is_some_and(|at| at.elapsed() < every) {
+            return false;
+        }
+        *emitted = Some(now());
+        true
     }
 
     async fn one(
@@ -127,9 +144,7 @@ impl House {
             request_id = invocation.request_id,
             tenant = tracing::field::Empty
         );
-        let started = now();
         let answer = handle(Deadline::of(remaining(invocation.deadline)), event).instrument(span.clone()).await;
-        metrics::histogram!("HandlerMs").record(started.elapsed().as_secs_f64() * 1_000.0);
         let answer = answer.and_then(|answer| match partial::handed_back(&answer) {
             records if records > 0 && whole => Err(Failure::HandedBack { records }),
             _ => Ok(answer),
@@ -138,7 +153,9 @@ impl House {
             metrics::counter!("InvocationsFailed").increment(1);
             span.in_scope(|| tracing::error!(kind = failure.kind(), "{failure}"));
         }
-        if let Err(error) = self.metrics.set_property("RequestId", invocation.request_id).flush(std::io::stdout()) {
+        if self.emits(answer.is_err())
+            && let Err(error) = self.metrics.set_property("RequestId", invocation.request_id).flush(std::io::stdout())
+        {
             tracing::warn!("metrics were not written: {error}");
         }
         answer

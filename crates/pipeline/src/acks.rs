@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 
 use blocks::{Level, ManifestItem};
 use ports::{TenantId, Timestamp};
-use series::{Epoch, MINUTE_MS, SourceName, TEN_MINUTES_MS};
+use series::{Epoch, MINUTE_MS, SourceName};
 use wire::{SeqRange, ServerFrame};
 
 use crate::error::Fault;
@@ -31,8 +31,8 @@ pub enum Acks {
 }
 
 /// When agents may expect a cumulative ack at the latest: a batch waits for its window's end, ten
-/// minutes in which the window still takes fresh blocks, and the compaction.
-pub const ACK_DELAY_MS: u64 = 23 * 60_000;
+/// minutes in which the window still takes fresh blocks, and the compaction's next run, within five.
+pub const ACK_DELAY_MS: u64 = 28 * 60_000;
 /// Windows that ended longer ago than this are not acknowledged any more: agents have sent their
 /// batches again and asked for the ack.
 pub const ACKED_WITHIN_MS: i64 = 60 * MINUTE_MS;
@@ -63,9 +63,8 @@ pub async fn compacted(context: &Context, tenant: &TenantId, item: &ManifestItem
     if context.acks == Acks::AtOnce || !recent {
         return Ok(());
     }
-    // The window before once more: its acks may have been lost with a process.
-    let before = item.window.start.plus_ms(-TEN_MINUTES_MS);
-    let instant = (before, before);
+    // The window before, which ends where this one begins: its acks may have been lost with a process.
+    let instant = (item.window.start, item.window.start);
     let earlier = manifest::level_between(ports, &context.blocks, tenant, Level::Ten, instant).await?;
     let proven = progress::current_through(ports).await?;
     let items = earlier.iter().map(|placed| placed.item.as_ref()).chain([item]);
@@ -119,7 +118,7 @@ fn ranges<'a>(items: impl IntoIterator<Item = &'a ManifestItem>) -> Ranges {
 #[cfg(test)]
 mod tests {
     use blocks::{BatchNote, SourceNote};
-    use series::Window;
+    use series::{TEN_MINUTES_MS, Window};
 
     use super::*;
 

@@ -1,7 +1,7 @@
 //! What wakes `aggregate` on AWS: the stream, the minute's schedule, and what its mapping gave up.
 
 use lambda::pace::Pace;
-use lambda::{BadEvent, Deadline, Event, Failure, failed, meter, partial};
+use lambda::{BadEvent, Deadline, Event, Failure, failed, partial};
 use pipeline::aggregate::rejoin;
 use pipeline::{Blobs, Context, Delivered, Fault};
 use serde_json::{Value, json};
@@ -64,7 +64,6 @@ pub async fn answer(
 }
 
 async fn stream(context: &Context, pace: &Pace, deadline: Deadline, records: &[Delivered]) -> Value {
-    meter::batch(records, context.ports.clock.now());
     let progress = pace.work(records, deadline, |part| crate::handle(context, part)).await;
     progress.told("aggregate", records.len());
     partial::kinesis(progress.first_undone.as_deref())

@@ -22,7 +22,6 @@ pub async fn answer(
         Event::Kinesis(records) => records,
         other => return Err(other.not_for("broadcast").into()),
     };
-    meter::batch(&records, context.ports.clock.now());
     let told = async {
         crate::handle(context, broadcaster, &records).await?;
         // A page that got its message of this second just before gets the rest when it is over, and

@@ -31,7 +31,6 @@ pub async fn answer(
 ) -> Result<Value, Failure> {
     match Event::read(event)? {
         Event::Kinesis(records) => {
-            meter::batch(&records, context.ports.clock.now());
             let progress = pace.work(&records, deadline, |part| crate::stream(context, part)).await;
             progress.told("evaluate-alerts", records.len());
             Ok(partial::kinesis(progress.first_undone.as_deref()))

@@ -90,6 +90,12 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// These records of one shard, given for the first time.
+    #[must_use]
+    pub fn first(shard: usize, shard_name: String, records: Vec<Record>) -> Self {
+        Self { shard, shard_name, slot: 0, records, failures: 0, not_before: Timestamp(0) }
+    }
+
     /// The names by which an answer tells of its records.
     #[must_use]
     pub fn sequences(&self) -> Vec<String> {

@@ -77,7 +77,7 @@ pub(super) fn the_stream_is_encrypted_and_long(stack: &Stack) -> Vec<String> {
     let mut complaints = Vec::new();
     for stream in stack.of("AWS::Kinesis::Stream") {
         expect(&mut complaints, &stream, "/StreamEncryption/EncryptionType", &json!("KMS"));
-        expect(&mut complaints, &stream, "/RetentionPeriodHours", &json!(48));
+        expect(&mut complaints, &stream, "/RetentionPeriodHours", &json!(24));
         expect(&mut complaints, &stream, "/ShardCount", &json!({ "Ref": "ShardCount" }));
     }
     complaints

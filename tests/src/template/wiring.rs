@@ -12,7 +12,7 @@ fn failure_options() -> Vec<(&'static str, &'static str, Value)> {
     vec![
         // May never skip what was acknowledged.
         ("AggregateStream", "/MaximumRetryAttempts", json!(-1)),
-        ("AggregateStream", "/MaximumRecordAgeInSeconds", json!(86_400)),
+        ("AggregateStream", "/MaximumRecordAgeInSeconds", json!(64_800)),
         ("AggregateStream", "/BisectBatchOnFunctionError", json!(true)),
         ("AggregateStream", "/MaximumBatchingWindowInSeconds", json!({ "Ref": "FreshnessSeconds" })),
         ("AggregateStream", "/DestinationConfig/OnFailure/Destination", to("Failed")),

@@ -1,4 +1,5 @@
-//! List prices of one region in $, without any free tier or discount. The only place that names one.
+//! List prices of one region in $, without any free tier or discount. The only place that names one:
+//! the counted bill of `tests/src/bill.rs` reads this very file.
 
 /// Where and when the numbers are from.
 pub(super) const SOURCE: &str = "AWS's list prices for us-east-1, as known in November 2026, no free tier";
@@ -15,8 +16,6 @@ pub(super) struct Prices {
     /// A GB-second on arm64.
     pub(super) lambda_gb_second: f64,
     pub(super) kinesis_shard_hour: f64,
-    /// A shard's hour for keeping records longer than a day.
-    pub(super) kinesis_retention_hour: f64,
     /// Units of 25 KB, at least one a record.
     pub(super) kinesis_unit: f64,
     /// Writes of 1 KB.
@@ -55,7 +54,6 @@ static US_EAST_1: Prices = Prices {
     lambda_request: 0.20,
     lambda_gb_second: 0.000_013_333_4,
     kinesis_shard_hour: 0.015,
-    kinesis_retention_hour: 0.020,
     kinesis_unit: 0.014,
     dynamodb_write: 0.625,
     dynamodb_read: 0.125,

@@ -115,8 +115,17 @@ fn json_bytes_at_the_limit_and_one_past_it() {
     assert_eq!(past.encode(), Err(ManifestError::TooLong { bytes, max }));
     let (head, notes) = past.apart();
     let head = serde_json::to_vec(&head).unwrap();
-    let packed = compress(&[&(head.len() as u32).to_le_bytes()[..], &head, &notes].concat());
+    let packed = compress(&[&(head.len() as u32).to_be_bytes()[..], &head, &notes].concat());
     assert!(matches!(ManifestItem::decode(&packed), Err(ManifestError::Json { .. })));
+}
+
+#[test]
+fn an_item_of_any_length_is_read_back() {
+    // One of 256 lengths once looked like the brace of an earlier version's JSON.
+    for bytes in PLAIN_JSON_BYTES_MAX + 1..PLAIN_JSON_BYTES_MAX + 258 {
+        let item = of_bytes(bytes, |_| 'x');
+        assert_eq!(ManifestItem::decode(&item.encode().unwrap()), Ok(item), "{bytes}");
+    }
 }
 
 #[test]

@@ -20,6 +20,10 @@ use super::{Place, WAKE_GROUP, apply, external};
 use crate::error::Fault;
 use crate::{Context, ingest, progress, read};
 
+/// For so long a change of the manifest wakes no group that the stream begins and that has no active
+/// alert: its own wake-ups, which the stream asks for, always do.
+const IDLE_MS: i64 = 10_000;
+
 /// Why a group is looked at. Its wake-ups are a chain, each asking for the next one: what only
 /// looks whether a bucket can close earlier asks for none, except after closing one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,10 +70,16 @@ async fn wake_at(context: &Context, tenant: &TenantId, group: &Group, at: Timest
 /// Due? → closed? → evaluate → save how far it is, bucket by bucket; then the next wake-up.
 async fn evaluate(context: &Context, tenant: &TenantId, group: &Group, look: Look) -> Result<(), Fault> {
     let now = context.ports.clock.now();
+    if look == Look::Early && context.rules.is_quiet(tenant, group, now) {
+        return Ok(());
+    }
     let mut known = stored::group(&context.ports, tenant, group).await?;
     let mut last = known.value.last;
     if is_direct(group) {
-        let Some(since) = active_since(context, tenant, group).await? else { return Ok(()) };
+        let Some(since) = active_since(context, tenant, group).await? else {
+            context.rules.quiet_until(tenant, group, now.plus_ms(IDLE_MS));
+            return Ok(());
+        };
         let before = bucket_end(since, group.interval_ms, 0).plus_ms(-group.interval_ms);
         last = Some(last.map_or(before, |last| last.max(before)));
     }
@@ -84,6 +94,10 @@ async fn evaluate(context: &Context, tenant: &TenantId, group: &Group, look: Loo
         }
     }
     let (ends, skipped) = due(last, now, group.interval_ms, 0);
+    if ends.is_empty() && !is_direct(group) {
+        // How far a group has come only grows: until its next bucket ends, there is nothing to look for.
+        context.rules.quiet_until(tenant, group, bucket_end(now.plus_ms(1), group.interval_ms, 0));
+    }
     known.value.skipped += skipped;
     for end in &ends {
         // Before what is stored is read: a proof that came after it would speak of what was not read.
