@@ -11,8 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use blocks::{
-    BatchNote, Block, Joiner, Known, Level, ManifestItem, Object, PackNotes, SourceNote, deletable, join, live_of,
-    pack, plan, split_by_window,
+    BatchNote, Block, Joiner, KEEP_REPLACED_MS, Known, Level, ManifestItem, Object, PackNotes, SourceNote, deletable,
+    join, live_of, pack, plan, split_by_window,
 };
 use bytes::Bytes;
 use series::{
@@ -189,6 +189,7 @@ pub(crate) fn run(seed: u64, wrong: Option<Wrong>) -> Result<Happened, String> {
         }
         let width = [MINUTE_MS, 12 * MINUTE_MS, 50 * MINUTE_MS, 4 * HOUR_MS][world.random.below(4) as usize];
         world.now = world.now.plus_ms(1 + world.random.below(width as u64) as i64);
+        world.slow_reader()?;
         if step % 2 == 0 {
             world.readers_find_all()?;
         }
@@ -423,7 +424,9 @@ impl World {
             Step::Object(name, bytes) => {
                 self.objects.insert(name, bytes);
             }
-            Step::Item(item) => {
+            Step::Item(mut item) => {
+                // When it is written, as the pipeline does.
+                item.made_at = self.now;
                 self.happened.flips += u64::from(!item.replaces.is_empty());
                 let read = ManifestItem::decode(&item.encode().unwrap()).unwrap();
                 self.items.entry(item.id()).or_insert_with(|| Arc::new(read));
@@ -450,20 +453,22 @@ impl World {
         Ok(join(columns))
     }
 
-    /// Whatever was done is there: joining it in again changes nothing.
-    fn readers_find_all(&mut self) -> Result<(), String> {
-        if let Some((began, snapshot)) = self.reader.take()
-            && began.plus_ms(30 * MINUTE_MS) >= self.now
-        {
+    /// What was read in a manifest stays for an hour, however much is flipped and swept meanwhile.
+    fn slow_reader(&mut self) -> Result<(), String> {
+        let (began, snapshot) = self.reader.take().unwrap_or_else(|| (self.now, self.snapshot()));
+        if began.plus_ms(KEEP_REPLACED_MS) > self.now {
             // Whoever misses a late item that is gone reads the manifest again.
             let stays =
-                |(id, item): &(String, Arc<ManifestItem>)| item.level != Level::Late || self.items.contains_key(id);
-            let snapshot: Vec<_> = snapshot.into_iter().filter(stays).collect();
-            self.read(&snapshot)?;
+                |one: &&(String, Arc<ManifestItem>)| one.1.level != Level::Late || self.items.contains_key(&one.0);
+            let stayed: Vec<_> = snapshot.iter().filter(stays).cloned().collect();
+            self.read(&stayed)?;
+            self.reader = Some((began, snapshot));
         }
-        if self.random.chance(500) {
-            self.reader = Some((self.now, self.snapshot()));
-        }
+        Ok(())
+    }
+
+    /// Whatever was done is there: joining it in again changes nothing.
+    fn readers_find_all(&self) -> Result<(), String> {
         let found = self.read(&self.snapshot())?;
         let with = join(found.columns().iter().cloned().chain(self.stored.iter().cloned()));
         if bits(&with) == bits(&found) { Ok(()) } else { Err("what was stored is not found".to_owned()) }

@@ -104,10 +104,13 @@ async fn flip(
             ports.blobs.put(&place, bytes).await?;
         }
     }
-    let items = joiner.finish().map_err(failed)?;
-    if ports.clock.now() > started.plus_ms(FLIP_MS_MAX) {
+    let mut items = joiner.finish().map_err(failed)?;
+    let now = ports.clock.now();
+    if now > started.plus_ms(FLIP_MS_MAX) {
         return Err(PortError::transient("clock", "a flip took too long, and what it read may be gone").into());
     }
+    // What it replaces is kept from now on, not from when it was read.
+    items.iter_mut().for_each(|item| item.made_at = now);
     for item in &items {
         manifest::put_item(ports, tenant, item).await?;
     }
