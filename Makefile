@@ -16,7 +16,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help doctor up trip agent-packages cloud-local cloud-local-down deploy destroy agent-install-line page build test lint soak bench deps-test
+.PHONY: help doctor up trip agent-packages cloud-local cloud-local-down deploy destroy agent-install-line page build test lint soak bench fuzz deps-test
 
 DATA ?= daywatch-data
 export DATA LISTEN WEBHOOK
@@ -54,6 +54,10 @@ lint:
 # The same tests with far more random lives of the buffer, the store and the processes.
 soak:
 	@scripts/soak.sh
+
+# Every decoder on damaged inputs, a million each.
+fuzz:
+	@scripts/fuzz.sh
 
 # The figures that the documents quote, on this machine, beside their anchors.
 bench:
