@@ -44,7 +44,7 @@ async fn main() {
 
     let (mut ingesting, mut aggregating, mut samples) = (Duration::ZERO, Duration::ZERO, 0_u64);
     for minute in 1..=minutes {
-        clock.advance(FLUSH_MS);
+        clock.advance_ms(FLUSH_MS);
         let now = context.ports.clock.now();
         for (name, host, connection, _) in &mut fleet {
             let times: Vec<Timestamp> =

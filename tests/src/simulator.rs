@@ -5,7 +5,7 @@
 //!   `event`: its JSON, and the object that it leaves in an on-failure bucket;
 //! * `probe`: ports that are watched and on which an invocation can be killed; `truth`: what was seen;
 //! * `process`: the real functions, warm or cold; `agents`: senders that know what was acknowledged;
-//! * `plan`: what a seed chooses; `world` and `accidents`: a schedule as it runs; `invariants`: what must hold;
+//! * `plan`: what a seed chooses; `closing`: late data and compactions; `world` and `accidents`: a schedule as it runs; `invariants`: what must hold;
 //! * `wrong`: ways to do it wrong, which the same invariants must catch.
 //!
 //! A failing seed is told with the line that runs it again.
@@ -13,6 +13,7 @@
 mod accidents;
 pub mod agents;
 pub mod answer;
+mod closing;
 pub mod event;
 pub mod happened;
 mod invariants;

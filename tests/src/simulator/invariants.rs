@@ -7,6 +7,7 @@ use bytes::Bytes;
 use pipeline::wire::{Batch, StreamEnvelope};
 use pipeline::{TenantId, Timestamp, progress, promql, query, sources};
 use ports::Partition;
+use series::{DAY_MS, Window};
 
 use super::agents::{Identity, Sent};
 use super::happened::Happened;
@@ -39,6 +40,7 @@ pub(super) async fn at_the_end(world: &World) -> Result<(), String> {
 pub(super) async fn after_compaction(world: &World) -> Result<(), String> {
     stored_is_acknowledged(world).await?;
     ledgers_balance(world).await?;
+    days_are_whole(world).await?;
     let all = sources::all(&world.context, &TenantId::default()).await.map_err(|fault| fault.to_string())?;
     for agent in &world.agents {
         // The check's own series is one sample a batch.
@@ -49,6 +51,18 @@ pub(super) async fn after_compaction(world: &World) -> Result<(), String> {
         held(counters.stored == made + checks, || format!("{}: {made} samples and {counters:?}", agent.name))?;
     }
     Ok(())
+}
+
+/// What is over stands in one item a day, late data and all.
+async fn days_are_whole(world: &World) -> Result<(), String> {
+    let manifest = Partition::Manifest(TenantId::default());
+    let items = world.context.ports.table.query_all(&manifest, "", "").await.map_err(|error| error.to_string())?;
+    let over = |sort: &&str| ["fresh/", "ten/", "hour/", "late/"].iter().any(|level| sort.starts_with(level));
+    let today = Window::of_block(world.now(), DAY_MS).start.ms();
+    let start = |sort: &str| sort.split('/').nth(1).and_then(|start| start.parse::<i64>().ok()).unwrap_or(0);
+    let left: Vec<&str> = items.iter().map(|item| item.sort.as_str()).filter(over).collect();
+    let left: Vec<&str> = left.into_iter().filter(|sort| start(sort) < today).collect();
+    held(left.is_empty(), || format!("{left:?} are left of days that are over"))
 }
 
 /// What happened, with the totals of the end.
@@ -81,7 +95,7 @@ pub(super) fn identities(data: &Bytes) -> Vec<Identity> {
 
 async fn stored(world: &World) -> Result<BTreeMap<Identity, f64>, String> {
     let options = promql::Options::default();
-    let found = query::instant(&world.context, &TenantId::default(), "sim[2h]", world.now(), &options).await;
+    let found = query::instant(&world.context, &TenantId::default(), "sim[3d]", world.now(), &options).await;
     let promql::Value::Matrix(matrix) = found.map_err(|fault| fault.to_string())?.value else {
         return Err("a range is no matrix".to_owned());
     };

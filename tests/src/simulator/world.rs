@@ -24,7 +24,7 @@ use super::shards::Shards;
 use super::truth::{Page, Transition};
 
 /// The first part of a step: from the samples to the functions.
-const FLIGHT_MS: i64 = 3_000;
+pub(super) const FLIGHT_MS: i64 = 3_000;
 /// Functions that run at the same time, at most.
 const JOBS_AT_ONCE_MAX: u64 = 3;
 /// The call at which an invocation is killed is below this.
@@ -38,7 +38,7 @@ const SETTLE_MS: i64 = 17_000;
 const CALM_ROUNDS: u64 = 4;
 
 /// Where a call came from, and so who is told how it ended.
-enum Origin {
+pub(super) enum Origin {
     Aggregate(Batch),
     Evaluate(Batch),
     Changes(Batch),
@@ -49,7 +49,7 @@ enum Origin {
     Nobody,
 }
 
-struct Job {
+pub(super) struct Job {
     function: Function,
     call: Call,
     origin: Origin,
@@ -182,7 +182,7 @@ impl World {
         self.faults.injected() + self.alert_faults.injected()
     }
 
-    fn chaos(&mut self, on: bool) {
+    pub(super) fn chaos(&mut self, on: bool) {
         self.chaos = on;
         let rates = if on { self.plan.rates } else { FaultRates::default() };
         self.faults.set_rates(rates);
@@ -216,7 +216,7 @@ impl World {
     }
 
     /// Every sender sends what waits, each in its order, until something is not taken.
-    async fn send(&mut self) {
+    pub(super) async fn send(&mut self) {
         if let Some(push) = self.router.oldest() {
             self.work(vec![Job { origin: Origin::Push, ..job(Function::Ingest, Call::Push(Box::new(push))) }]).await;
         }
@@ -233,7 +233,7 @@ impl World {
     }
 
     /// Up to three functions at the same time, of those for which there is something.
-    async fn round(&mut self) -> Result<bool, String> {
+    pub(super) async fn round(&mut self) -> Result<bool, String> {
         self.copy_changes().await?;
         let mut jobs = Vec::new();
         for _ in 0..1 + self.random.below(JOBS_AT_ONCE_MAX) {
@@ -315,7 +315,7 @@ impl World {
     }
 
     /// Runs them at the same time and tells everybody what came of it.
-    async fn work(&mut self, jobs: Vec<Job>) {
+    pub(super) async fn work(&mut self, jobs: Vec<Job>) {
         self.ground.watch.truth().now = self.now();
         let mut running = Vec::new();
         for job in jobs {
@@ -396,7 +396,7 @@ impl World {
     }
 
     /// What `aggregate`'s mapping gives up becomes an object of the on-failure bucket.
-    async fn keep_given_up(&mut self) -> Result<(), String> {
+    pub(super) async fn keep_given_up(&mut self) -> Result<(), String> {
         for discarded in std::mem::take(&mut self.aggregate.discarded) {
             for record in &discarded.batch.records {
                 self.given_up.extend(invariants::identities(&record.data));
@@ -411,7 +411,7 @@ impl World {
     }
 
     /// Nothing goes wrong any more: until everything is done, and every claim has ended.
-    async fn settle(&mut self) -> Result<(), String> {
+    pub(super) async fn settle(&mut self) -> Result<(), String> {
         let mut calm_rounds = 0;
         for round in 0..SETTLE_ROUNDS_MAX {
             self.clock.advance_ms(SETTLE_MS);
@@ -462,15 +462,9 @@ impl World {
         while self.round().await? {}
         Ok(())
     }
-
-    /// The windows close, and are joined.
-    async fn compact(&mut self) -> Result<(), String> {
-        self.clock.advance_ms(45 * 60_000);
-        aggregate::schedule(&self.context).await.map_err(|fault| fault.to_string())
-    }
 }
 
-fn job(function: Function, call: Call) -> Job {
+pub(super) fn job(function: Function, call: Call) -> Job {
     Job { function, call, origin: Origin::Nobody }
 }
 
