@@ -132,7 +132,7 @@ const NOW: Timestamp = Timestamp(1_700_000_000_000);
 fn targets() -> Vec<Target> {
     let text = |lines: &[&str]| lines.iter().map(|line| line.as_bytes().to_vec()).collect::<Vec<_>>();
     let write = write_request();
-    let plain = vec![write.clone(), vec![b'x'; 3_000]];
+    let plain = [write.clone(), vec![b'x'; 3_000]];
     let (batch, packed) = batches();
     let envelopes: Vec<Vec<u8>> = [&batch, &packed].into_iter().map(|batch| envelope(batch).to_vec()).collect();
     let block = block();

@@ -21,8 +21,11 @@ async fn post(url: &str, key: &str, headers: &[(&str, &str)], body: Vec<u8>) -> 
     (answer.status().as_u16(), answer.text().await.expect("a text"))
 }
 
+/// One series: its labels, and values with their times.
+type Sent<'a> = (&'a [(&'a str, &'a str)], &'a [(f64, i64)]);
+
 /// A remote write request: each series with its samples.
-fn write(series: &[(&[(&str, &str)], &[(f64, i64)])]) -> Vec<u8> {
+fn write(series: &[Sent<'_>]) -> Vec<u8> {
     let mut out = Vec::new();
     for (labels, samples) in series {
         let mut message = Vec::new();

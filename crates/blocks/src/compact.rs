@@ -157,7 +157,8 @@ impl Joiner {
         let (mut replaces, mut includes) = (BTreeSet::new(), BTreeSet::new());
         for Known { id, item } in inputs {
             let whole = item.window.widened(level.width_ms()) == window && item.level.width_ms() <= level.width_ms();
-            if !whole && !(item.level == Level::Late && window.widened(DAY_MS) == item.window) {
+            let late_of_this_day = item.level == Level::Late && window.widened(DAY_MS) == item.window;
+            if !(whole || late_of_this_day) {
                 return Err(CompactError::OtherWindow { id: (*id).to_owned() });
             }
             if whole {

@@ -1,6 +1,6 @@
 //! Schedules of the pure parts, a bounded number: `examples/schedules` runs them by the hundred thousand.
 
-#![expect(clippy::panic, clippy::unwrap_used, reason = "a test")]
+#![expect(clippy::unwrap_used, reason = "a test")]
 
 #[path = "../examples/schedules/model.rs"]
 mod model;

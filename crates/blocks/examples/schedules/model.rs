@@ -20,6 +20,11 @@ use series::{
 };
 use wire::SeriesColumn;
 
+/// What a reader of the manifest has seen.
+type Listing = Vec<(String, Arc<ManifestItem>)>;
+/// What one block of an invocation is made of.
+type Part = (Vec<SeriesColumn>, BTreeMap<SourceName, SourceNote>);
+
 /// A wrong way to do it, which the same invariants must catch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wrong {
@@ -139,7 +144,7 @@ struct World {
     done: Vec<Batch>,
     processes: Vec<Process>,
     /// Somebody who has read the manifest, and reads the objects some time later.
-    reader: Option<(Timestamp, Vec<(String, Arc<ManifestItem>)>)>,
+    reader: Option<(Timestamp, Listing)>,
     seen: BTreeMap<SourceName, (u64, Timestamp)>,
     counted: u64,
     happened: Happened,
@@ -303,8 +308,7 @@ impl World {
     /// As one invocation of `aggregate` writes them.
     fn blocks_of(&mut self, batches: &[Batch]) -> Vec<Step> {
         let oldest_open = Window::of_block(self.now, TEN_MINUTES_MS).previous().start;
-        let mut parts: BTreeMap<(Level, Window), (Vec<SeriesColumn>, BTreeMap<SourceName, SourceNote>)> =
-            BTreeMap::new();
+        let mut parts: BTreeMap<(Level, Window), Part> = BTreeMap::new();
         let now = self.now;
         for batch in batches {
             for (window, columns) in split_by_window(batch.columns.clone(), TEN_MINUTES_MS) {

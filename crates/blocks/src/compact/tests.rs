@@ -133,7 +133,7 @@ fn an_hour_takes_its_part_of_a_late_item_and_does_not_replace_it() {
     assert_eq!((first.replaces.clone(), first.includes.clone()), (vec![fresh.0.id()], vec![late.0.id()]));
     assert_eq!((first.sources[0].received(), first.sources[0].superseded), (4, 1));
     assert_eq!(first.rollups.iter().map(|rollup| rollup.width_ms).collect::<Vec<_>>(), rollup_width::ALL);
-    let (second, ..) = compact_to((Level::Hour, hours[1]), &[late.clone()], Timestamp(9)).unwrap();
+    let (second, ..) = compact_to((Level::Hour, hours[1]), std::slice::from_ref(&late), Timestamp(9)).unwrap();
     assert_eq!((second.samples, second.sources[0].received(), second.replaces.len()), (1, 1, 0));
     // The day takes it whole.
     let inputs = [(first, block), late.clone()];

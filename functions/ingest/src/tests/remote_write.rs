@@ -140,7 +140,8 @@ async fn what_is_no_remote_write_1_0_is_refused_by_name() {
     let bench = Bench::new().await;
     let [encoding, kind, version] = HEADERS;
     let two = "application/x-protobuf;proto=io.prometheus.write.v2.Request";
-    let table: &[(&[(&str, &str)], u16, &str)] = &[
+    type Case<'a> = (&'a [(&'a str, &'a str)], u16, &'a str);
+    let table: &[Case<'_>] = &[
         (&[encoding, kind, ("x-prometheus-remote-write-version", "2.0.0")], 415, "remote write 1.0"),
         (&[encoding, ("content-type", two), version], 415, "io.prometheus.write.v2.request"),
         (&[encoding, ("content-type", "application/json"), version], 415, "application/json"),
