@@ -15,7 +15,8 @@ use crate::{Context, read};
 
 /// Series that one metadata call returns.
 pub const SERIES_LISTED_MAX: usize = 100_000;
-/// A query takes no longer, in milliseconds, whatever its `timeout` says. (Prometheus's default.)
+/// A query takes no longer to read and to evaluate together, in milliseconds, whatever its `timeout` says.
+/// (Prometheus's default.)
 pub const QUERY_MS_MAX: i64 = 120_000;
 
 /// Turns true `timeout_ms` from now, or after [`QUERY_MS_MAX`] if that is earlier.
@@ -35,7 +36,7 @@ pub async fn instant(
 ) -> Result<Evaluated<Value>, Fault> {
     let expr = parse(text)?;
     let selections = promql::selections(&expr, at, at, 0, options);
-    let storage = in_time(&options.stop, read::load_for(context, tenant, &selections)).await?;
+    let storage = in_time(&options.stop, read::load_for(context, tenant, &selections, &options.stop)).await?;
     let mut evaluated = promql::instant(&expr, at, &storage, options).map_err(|e| evaluation(&e))?;
     evaluated.annotations.extend_from_slice(storage.infos());
     Ok(evaluated)
@@ -51,7 +52,7 @@ pub async fn range(
 ) -> Result<Evaluated<Matrix>, Fault> {
     let expr = parse(text)?;
     let selections = promql::selections(&expr, start, end, step_ms, options);
-    let storage = in_time(&options.stop, read::load_for(context, tenant, &selections)).await?;
+    let storage = in_time(&options.stop, read::load_for(context, tenant, &selections, &options.stop)).await?;
     let mut evaluated = promql::range(&expr, start, end, step_ms, &storage, options).map_err(|e| evaluation(&e))?;
     evaluated.annotations.extend_from_slice(storage.infos());
     Ok(evaluated)
@@ -140,7 +141,7 @@ pub fn parse(text: &str) -> Result<promql::Expr, Fault> {
 
 fn evaluation(error: &promql::EvalError) -> Fault {
     match error {
-        promql::EvalError::Stopped => Fault::Timeout(error.to_string()),
+        promql::EvalError::Stopped => read::timed_out(),
         promql::EvalError::NotARange { .. } => Fault::bad(format!("invalid parameter \"query\": {error}")),
         _ => Fault::Unprocessable(error.to_string()),
     }
@@ -151,7 +152,7 @@ async fn in_time<T>(stop: &Stop, work: impl Future<Output = Result<T, Fault>>) -
     let mut work = pin!(work);
     poll_fn(|task| {
         if stop.asked() {
-            return Poll::Ready(Err(evaluation(&promql::EvalError::Stopped)));
+            return Poll::Ready(Err(read::timed_out()));
         }
         work.as_mut().poll(task)
     })

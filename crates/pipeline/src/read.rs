@@ -11,43 +11,51 @@ use std::sync::Arc;
 
 use blocks::{Block, Level, ManifestItem};
 use ports::{Ports, TenantId, Timestamp};
-use promql::{Matcher, Selection, Series, SeriesSet, Storage, StorageError, all_match};
+use promql::{Matcher, Selection, Series, SeriesSet, Stop, Storage, StorageError, all_match};
 use series::{Labels, RollupSeries, Sample, SourceName};
 use wire::SeriesColumn;
 
 use budget::Budget;
-pub use budget::{LOADED_BYTES_MAX, LOADED_SAMPLES_MAX, LOADED_SERIES_MAX, QUERY_TIME_MS_MAX};
+pub(crate) use budget::timed_out;
+pub use budget::{LOADED_BYTES_MAX, LOADED_SAMPLES_MAX, LOADED_SERIES_MAX};
 pub use cache::{BlockCache, CACHED_BYTES_MAX, CACHED_ITEMS_MAX, FOOTER_BYTES_MAX};
 
 pub use rollups::ROLLUP_SPAN_MS_MIN;
 
 use crate::error::Fault;
+use crate::query::{QUERY_MS_MAX, stop_after};
 use crate::{Context, manifest};
 
 /// How often a query looks into the manifest again because a block in it was swept meanwhile.
 const MANIFEST_READS_MAX: usize = 3;
 
 /// Loads the samples that the selections ask for. Where they are not kept any more and rollups are, the
-/// last values of those.
+/// last values of those. Takes [`QUERY_MS_MAX`] at most.
 pub async fn load(context: &Context, tenant: &TenantId, selections: &[Selection]) -> Result<SeriesSet, Fault> {
-    Ok(load_samples(context, tenant, selections).await?.into_set())
+    let stop = stop_after(context.ports.clock.clone(), QUERY_MS_MAX);
+    Ok(load_samples(context, tenant, selections, &stop).await?.into_set())
 }
 
 /// Loads what an evaluation of these selections asks for: rollups where these say the same
-/// ([`Selection::rollup`]) and the time is long, samples elsewhere.
-pub async fn load_for(context: &Context, tenant: &TenantId, selections: &[Selection]) -> Result<Data, Fault> {
+/// ([`Selection::rollup`]) and the time is long, samples elsewhere. Ends where `stop` says so.
+pub async fn load_for(
+    context: &Context,
+    tenant: &TenantId,
+    selections: &[Selection],
+    stop: &Stop,
+) -> Result<Data, Fault> {
     let (mut rolled, mut as_samples) = (Vec::new(), Vec::new());
     let mut infos = BTreeSet::new();
     for selection in selections {
         match selection.rollup {
-            Some(width_ms) => match load_rollups(context, tenant, selection, width_ms).await? {
+            Some(width_ms) => match load_rollups(context, tenant, selection, (width_ms, stop)).await? {
                 Some(series) => rolled.push(Rolled { selection: selection.clone(), series }),
                 None => as_samples.push(selection.clone()),
             },
             None => as_samples.push(selection.clone()),
         }
     }
-    let loaded = load_samples(context, tenant, &as_samples).await?;
+    let loaded = load_samples(context, tenant, &as_samples, stop).await?;
     for width_ms in &loaded.only_rollups {
         infos.insert(format!(
             "PromQL info: samples of this time are kept no longer; the last values of {} rollups were read",
@@ -109,17 +117,17 @@ async fn load_rollups(
     context: &Context,
     tenant: &TenantId,
     selection: &Selection,
-    width_ms: i64,
+    (width_ms, stop): (i64, &Stop),
 ) -> Result<Option<Vec<RollupSeries>>, Fault> {
     for _ in 0..MANIFEST_READS_MAX {
         let Some(plan) = rollups::plan(context, tenant, selection, width_ms).await? else { return Ok(None) };
-        let mut budget = Budget::begin(context);
+        let mut budget = Budget::begin(stop);
         let read = rollups::read(context, tenant, selection, (&plan, width_ms), &mut budget).await?;
         // An object was swept meanwhile: the manifest knows what stands for it now.
         let Some(mut buckets) = read else { continue };
         let stretch = |(from, to): &(Timestamp, Timestamp)| Selection { from: *from, to: *to, ..selection.clone() };
         for raw in plan.raw.iter().map(stretch) {
-            let loaded = load_samples(context, tenant, std::slice::from_ref(&raw)).await?;
+            let loaded = load_samples(context, tenant, std::slice::from_ref(&raw), stop).await?;
             if !loaded.only_rollups.is_empty() {
                 return Ok(None);
             }
@@ -132,8 +140,13 @@ async fn load_rollups(
     Ok(None)
 }
 
-async fn load_samples(context: &Context, tenant: &TenantId, selections: &[Selection]) -> Result<Loaded, Fault> {
-    let mut loaded = Loaded { parts: HashMap::new(), budget: Budget::begin(context), only_rollups: BTreeSet::new() };
+async fn load_samples<'a>(
+    context: &Context,
+    tenant: &TenantId,
+    selections: &[Selection],
+    stop: &'a Stop,
+) -> Result<Loaded<'a>, Fault> {
+    let mut loaded = Loaded { parts: HashMap::new(), budget: Budget::begin(stop), only_rollups: BTreeSet::new() };
     let hot = match &context.head {
         Some(head) => head.read(tenant, selections, |labels, samples| loaded.add(labels, samples))?,
         None => None,
@@ -155,7 +168,7 @@ async fn load_samples(context: &Context, tenant: &TenantId, selections: &[Select
         }
         Found::Labels(_) => Ok(()),
     };
-    for_each_found(context, tenant, &older, take, What::Samples).await?;
+    for_each_found(context, tenant, &older, take, (What::Samples, stop)).await?;
     Ok(loaded)
 }
 
@@ -167,14 +180,14 @@ fn before(selections: &[Selection], hot: Option<Timestamp>) -> Vec<Selection> {
 }
 
 /// What a query has so far: the runs of samples of each series.
-struct Loaded {
+struct Loaded<'a> {
     parts: HashMap<Labels, Vec<Vec<Sample>>>,
-    budget: Budget,
+    budget: Budget<'a>,
     /// Widths of rollups that were read because nothing else is kept.
     only_rollups: BTreeSet<i64>,
 }
 
-impl Loaded {
+impl Loaded<'_> {
     fn add(&mut self, labels: &Labels, samples: Vec<Sample>) -> Result<(), Fault> {
         self.budget.samples(samples.len())?;
         match self.parts.get_mut(labels) {
@@ -201,8 +214,9 @@ impl Loaded {
     }
 }
 
-/// Label sets with a sample in the selections' time.
+/// Label sets with a sample in the selections' time. Takes [`QUERY_MS_MAX`] at most.
 pub async fn labels(context: &Context, tenant: &TenantId, selections: &[Selection]) -> Result<BTreeSet<Labels>, Fault> {
+    let stop = stop_after(context.ports.clock.clone(), QUERY_MS_MAX);
     let mut found = BTreeSet::new();
     let hot = match &context.head {
         Some(head) => head.labels(tenant, selections)?,
@@ -233,7 +247,7 @@ pub async fn labels(context: &Context, tenant: &TenantId, selections: &[Selectio
             }
             Ok(())
         },
-        What::Labels,
+        (What::Labels, &stop),
     )
     .await?;
     Ok(found)
@@ -323,13 +337,13 @@ async fn for_each_found(
     tenant: &TenantId,
     selections: &[Selection],
     mut visit: impl FnMut(Found<'_>) -> Result<(), Fault> + Send,
-    what: What,
+    (what, stop): (What, &Stop),
 ) -> Result<(), Fault> {
     let (Some(from), Some(to)) = (selections.iter().map(|s| s.from).min(), selections.iter().map(|s| s.to).max())
     else {
         return Ok(());
     };
-    let mut budget = Budget::begin(context);
+    let mut budget = Budget::begin(stop);
     let mut visited: BTreeSet<String> = BTreeSet::new();
     let mut missing = String::new();
     // A sweep between reading the manifest and a block takes the block; what replaces it stands in
@@ -345,7 +359,7 @@ async fn for_each_found(
             if touching.is_empty() || visited.contains(&placed.sort) {
                 continue;
             }
-            budget.time(context)?;
+            budget.time()?;
             let there = match placed.item.level {
                 Level::Fresh | Level::Ten | Level::Late | Level::Ledger => {
                     budget.bytes(placed.item.bytes)?;
@@ -377,7 +391,7 @@ async fn in_objects(
     context: &Context,
     objects: &[parquet::Object],
     selections: &[Selection],
-    budget: &mut Budget,
+    budget: &mut Budget<'_>,
     visit: &mut (impl FnMut(Found<'_>) -> Result<(), Fault> + Send),
     what: What,
 ) -> Result<Option<()>, Fault> {

@@ -203,4 +203,32 @@ mod tests {
         check("sum_over_time(a[10s:10s] @ 100)", &[("a", -199.999, 100.0)]);
         check("1 + 2", &[]);
     }
+
+    #[test]
+    fn windows_of_whole_buckets_allow_rollups_and_others_do_not() {
+        const HOUR: i64 = 3_600_000;
+        const START: i64 = 472_202 * HOUR;
+        let check = |text: &str, start: i64, step_ms: i64, expected: Option<i64>| {
+            let expr = parse(text).unwrap();
+            let (from, to) = (Timestamp(start), Timestamp(start + 26 * HOUR));
+            let found = selections(&expr, from, to, step_ms, &Options::default());
+            assert_eq!(found[0].rollup, expected, "{text} from {start} by {step_ms}");
+        };
+        check("increase(a[1h])", START, HOUR, Some(HOUR));
+        check("sum(max_over_time((a[2h])))", START, HOUR, Some(HOUR));
+        check("increase(a[1h] offset 1h)", START, HOUR, Some(HOUR));
+        check("increase(a[1h] offset 5m)", START, HOUR, Some(HOUR / 12));
+        check("increase(a[1h])", START, HOUR / 12, Some(HOUR / 12));
+        check("a", START, HOUR, Some(HOUR / 12));
+        for (text, start, step_ms) in [
+            ("increase(a[1h])", START + 1, HOUR),
+            ("increase(a[1h])", START, HOUR + 1),
+            ("increase(a[61m])", START, HOUR),
+            ("increase(a[1h] offset 1m)", START, HOUR),
+            ("quantile_over_time(0.5, a[1h])", START, HOUR),
+            ("a[1h]", START, HOUR),
+        ] {
+            check(text, start, step_ms, None);
+        }
+    }
 }

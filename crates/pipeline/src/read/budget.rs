@@ -1,8 +1,7 @@
 //! What one query may load. Each limit is named in the answer that it causes.
 
-use ports::Timestamp;
+use promql::Stop;
 
-use crate::Context;
 use crate::error::Fault;
 
 /// Samples that one query may load: 320 MB.
@@ -11,25 +10,28 @@ pub const LOADED_SAMPLES_MAX: u64 = 20_000_000;
 pub const LOADED_SERIES_MAX: u64 = 100_000;
 /// Bytes of blocks, as stored, that one query may read.
 pub const LOADED_BYTES_MAX: u64 = 1024 * 1024 * 1024;
-/// How long a query may take to load.
-pub const QUERY_TIME_MS_MAX: i64 = 60_000;
+/// Samples, or sixteen times as many as series, between two looks at the time: some milliseconds.
+const LOOK_EVERY: u64 = 1 << 18;
 
 /// What a query has used so far.
-pub(super) struct Budget {
+pub(super) struct Budget<'a> {
     samples: u64,
     series: u64,
     bytes: u64,
-    deadline: Timestamp,
+    /// The query's own: reading and evaluating take no more together than it says.
+    stop: &'a Stop,
+    next_look: u64,
 }
 
-impl Budget {
-    pub(super) fn begin(context: &Context) -> Self {
-        Self { samples: 0, series: 0, bytes: 0, deadline: context.ports.clock.now().plus_ms(QUERY_TIME_MS_MAX) }
+impl<'a> Budget<'a> {
+    pub(super) fn begin(stop: &'a Stop) -> Self {
+        Self { samples: 0, series: 0, bytes: 0, stop, next_look: 0 }
     }
 
     pub(super) fn samples(&mut self, more: usize) -> Result<(), Fault> {
         self.samples += more as u64;
-        within(self.samples, LOADED_SAMPLES_MAX, "samples", "loaded_samples_max")
+        within(self.samples, LOADED_SAMPLES_MAX, "samples", "loaded_samples_max")?;
+        self.look()
     }
 
     /// One series more.
@@ -43,13 +45,24 @@ impl Budget {
         within(self.bytes, LOADED_BYTES_MAX, "bytes of blocks", "loaded_bytes_max")
     }
 
-    pub(super) fn time(&self, context: &Context) -> Result<(), Fault> {
-        if context.ports.clock.now() <= self.deadline {
+    /// Fails where the query has had its time.
+    pub(super) fn time(&self) -> Result<(), Fault> {
+        if self.stop.asked() { Err(timed_out()) } else { Ok(()) }
+    }
+
+    fn look(&mut self) -> Result<(), Fault> {
+        let used = self.samples + self.series * 16;
+        if used < self.next_look {
             return Ok(());
         }
-        let seconds = QUERY_TIME_MS_MAX / 1_000;
-        Err(Fault::Unprocessable(format!("the query takes more than {seconds} s to load (query_time_ms_max)")))
+        self.next_look = used + LOOK_EVERY;
+        self.time()
     }
+}
+
+/// The answer to a query that took longer than it may, wherever that was noticed.
+pub(crate) fn timed_out() -> Fault {
+    Fault::Timeout(promql::EvalError::Stopped.to_string())
 }
 
 fn within(used: u64, max: u64, what: &str, name: &str) -> Result<(), Fault> {
@@ -63,6 +76,9 @@ fn within(used: u64, max: u64, what: &str, name: &str) -> Result<(), Fault> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use super::*;
 
     fn refused(outcome: Result<(), Fault>, name: &str) {
@@ -73,7 +89,8 @@ mod tests {
 
     #[test]
     fn each_limit_and_one_past_it() {
-        let mut budget = Budget { samples: 0, series: LOADED_SERIES_MAX - 1, bytes: 0, deadline: Timestamp(0) };
+        let never = Stop::default();
+        let mut budget = Budget { series: LOADED_SERIES_MAX - 1, ..Budget::begin(&never) };
         budget.samples(LOADED_SAMPLES_MAX as usize).unwrap();
         refused(budget.samples(1), "loaded_samples_max");
         budget.series().unwrap();
@@ -83,15 +100,17 @@ mod tests {
     }
 
     #[test]
-    fn time_at_the_limit_and_one_past_it() {
-        let settings =
-            crate::Settings { raw_retention_ms: 1, external_url: String::new(), websocket_url: "/ws".to_owned() };
-        let memory = embedded::Embedded::memory(1).unwrap();
-        let context = Context::new(memory.embedded.ports(), settings);
-        let budget = Budget::begin(&context);
-        memory.clock.advance_ms(QUERY_TIME_MS_MAX);
-        budget.time(&context).unwrap();
-        memory.clock.advance_ms(1);
-        refused(budget.time(&context), "query_time_ms_max");
+    fn the_time_is_looked_at_every_so_many_samples_and_series() {
+        let late = Arc::new(AtomicBool::new(false));
+        let asked = late.clone();
+        let stop = Stop::when(move || asked.load(Ordering::Relaxed));
+        let mut budget = Budget::begin(&stop);
+        budget.samples(1).unwrap();
+        late.store(true, Ordering::Relaxed);
+        budget.samples(LOOK_EVERY as usize - 1).unwrap();
+        let fault = budget.samples(1).unwrap_err();
+        assert_eq!((fault.status(), fault.error_type()), (503, "timeout"), "{fault}");
+        (0..LOOK_EVERY / 16).for_each(|_| budget.series().unwrap());
+        assert!(budget.samples(0).is_err() && budget.time().is_err());
     }
 }

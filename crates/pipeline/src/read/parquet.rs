@@ -62,7 +62,7 @@ impl Chosen {
         &self,
         context: &Context,
         object: &Object,
-        budget: &mut Budget,
+        budget: &mut Budget<'_>,
     ) -> Result<Option<Vec<(Labels, Vec<Sample>)>>, Fault> {
         let Some(fetched) = self.fetch(context, object, budget).await? else { return Ok(None) };
         let columns = self.footer.samples(&self.numbers, self.from, self.to, &fetched);
@@ -75,7 +75,7 @@ impl Chosen {
         &self,
         context: &Context,
         object: &Object,
-        budget: &mut Budget,
+        budget: &mut Budget<'_>,
     ) -> Result<Option<Vec<RollupSeries>>, Fault> {
         let Some(fetched) = self.fetch(context, object, budget).await? else { return Ok(None) };
         let rollups = self.footer.rollups(&self.numbers, self.from, self.to, &fetched);
@@ -94,7 +94,12 @@ impl Chosen {
         Ok(found)
     }
 
-    async fn fetch(&self, context: &Context, object: &Object, budget: &mut Budget) -> Result<Option<Fetched>, Fault> {
+    async fn fetch(
+        &self,
+        context: &Context,
+        object: &Object,
+        budget: &mut Budget<'_>,
+    ) -> Result<Option<Fetched>, Fault> {
         let ranges = self.footer.ranges(&self.numbers, self.from, self.to);
         budget.bytes(ranges.iter().map(|range| range.length).sum())?;
         let mut fetched = Fetched::default();
@@ -106,7 +111,7 @@ impl Chosen {
                 let Some(bytes) = bytes else { return Ok(None) };
                 fetched.push(range.offset, bytes);
             }
-            budget.time(context)?;
+            budget.time()?;
         }
         Ok(Some(fetched))
     }

@@ -107,7 +107,7 @@ pub(super) async fn read(
     tenant: &TenantId,
     selection: &Selection,
     (plan, width_ms): (&Plan, i64),
-    budget: &mut Budget,
+    budget: &mut Budget<'_>,
 ) -> Result<Option<Buckets>, Fault> {
     let mut buckets = Buckets::default();
     for placed in &plan.rolled {
@@ -126,7 +126,7 @@ async fn of_item(
     tenant: &TenantId,
     item: &ManifestItem,
     selection: &Selection,
-    (width_ms, budget): (i64, &mut Budget),
+    (width_ms, budget): (i64, &mut Budget<'_>),
 ) -> Result<Option<Vec<RollupSeries>>, Fault> {
     let mut all = Vec::new();
     for rollup in of_width(item, width_ms) {
@@ -147,7 +147,7 @@ pub(super) async fn last_values(
     tenant: &TenantId,
     placed: &Placed,
     selections: &[Selection],
-    budget: &mut Budget,
+    budget: &mut Budget<'_>,
 ) -> Result<Option<(i64, Vec<(Labels, Vec<Sample>)>)>, Fault> {
     let kept = rollup_width::ALL.into_iter().find(|width| of_width(&placed.item, *width).next().is_some());
     let Some(width_ms) = kept else { return Ok(None) };

@@ -3,11 +3,12 @@
 
 use pipeline::head::{self, Head};
 use pipeline::keys::KeyKind;
-use pipeline::promql::{Selection, Storage, parse_selector};
+use pipeline::promql::{self, Selection, Stop, Storage, parse_selector};
 use pipeline::read::ROLLUP_SPAN_MS_MIN;
 use pipeline::wire::SeriesColumn;
-use pipeline::{HOUR_MS, Labels, Sample, TenantId, Timestamp, aggregate, ingest, read};
-use series::Rollup;
+use pipeline::{DAY_MS, HOUR_MS, Labels, Sample, TenantId, Timestamp, aggregate, ingest, query, read};
+use series::rollup_width::FIVE_MINUTES_MS;
+use series::{Rollup, Window};
 
 use crate::bench::{Bench, batch};
 
@@ -90,7 +91,8 @@ async fn long_ranges_are_read_by_ranges_and_from_rollups_with_the_same_result() 
                 .into_iter()
                 .map(|series| (series.labels, series::rollups(&series.samples, width_ms)))
                 .collect();
-            let data = read::load_for(&bench.context, &tenant, std::slice::from_ref(&wanted)).await.unwrap();
+            let data =
+                read::load_for(&bench.context, &tenant, std::slice::from_ref(&wanted), &Stop::default()).await.unwrap();
             let rolled = data.rollups(&wanted.matchers, wanted.from, wanted.to, width_ms).unwrap();
             let rolled = rolled.expect("whole hours are there as rollups");
             let rolled: Vec<(Labels, Vec<Rollup>)> =
@@ -100,12 +102,86 @@ async fn long_ranges_are_read_by_ranges_and_from_rollups_with_the_same_result() 
             assert!(data.infos().is_empty());
         }
     }
+    // One limit of time for all of it: also where only memory is read.
+    for (from, to) in [(start, end), (end - HOUR_MS / 2, end)] {
+        let late = Stop::when(|| true);
+        let refused = read::load_for(&bench.context, &tenant, &[selection("a", from, to)], &late).await.unwrap_err();
+        assert_eq!((refused.status(), refused.error_type()), (503, "timeout"), "{refused}");
+    }
     // A short time is read as samples.
     let from = start + 2 * HOUR_MS + 1;
     for (to, rolled) in [(from + ROLLUP_SPAN_MS_MIN, true), (from + ROLLUP_SPAN_MS_MIN - 1, false)] {
         let wanted = Selection { rollup: Some(HOUR_MS), ..selection("a", from, to) };
-        let data = read::load_for(&bench.context, &tenant, std::slice::from_ref(&wanted)).await.unwrap();
+        let data =
+            read::load_for(&bench.context, &tenant, std::slice::from_ref(&wanted), &Stop::default()).await.unwrap();
         let found = data.rollups(&wanted.matchers, wanted.from, wanted.to, HOUR_MS).unwrap();
         assert_eq!(found.is_some(), rolled);
     }
+}
+
+/// What a range query answers by an hour, and the width of the rollups that it was answered from.
+async fn asked(bench: &Bench, text: &str, from: i64, to: i64) -> (promql::Matrix, i64, Vec<String>) {
+    let span = (Timestamp(from), Timestamp(to), HOUR_MS);
+    let options = promql::Options::default();
+    let found = query::range(&bench.context, &TenantId::default(), text, span, &options).await.unwrap();
+    (found.value, found.rollups_ms, found.annotations)
+}
+
+#[tokio::test]
+async fn an_aligned_query_is_answered_from_rollups_and_an_unaligned_one_from_samples() {
+    let mut bench = Bench::new(12);
+    bench.caller(KeyKind::Agent, "agents").await;
+    bench.context = bench.context.with_head(Head::default());
+    let (start, hours) = (bench.now(), 30);
+    lived(&bench, hours).await;
+    let from = Window::of_block(start, HOUR_MS).end.ms() + 2 * HOUR_MS;
+    let to = from + 25 * HOUR_MS;
+    for (text, width_ms) in [
+        ("increase(a[1h])", HOUR_MS),
+        ("max_over_time(a{n=~\"[012]\"}[2h])", HOUR_MS),
+        ("count_over_time(a[1h] offset 5m)", FIVE_MINUTES_MS),
+        ("sum(a)", FIVE_MINUTES_MS),
+        ("quantile_over_time(1, a[1h])", 0),
+    ] {
+        let (matrix, rollups_ms, annotations) = asked(&bench, text, from, to).await;
+        assert_eq!((rollups_ms, told(&annotations)), (width_ms, false), "{text}: {annotations:?}");
+        assert!(!matrix.is_empty() && matrix.iter().all(|series| series.samples.len() == 26), "{text}: {matrix:?}");
+    }
+    // The same, a second later: every window is cut.
+    let (matrix, rollups_ms, _) = asked(&bench, "increase(a[1h])", from + 1_000, to + 1_000).await;
+    assert_eq!((rollups_ms, matrix.len()), (0, SERIES));
+}
+
+/// Whether it is said that no samples are left.
+fn told(annotations: &[String]) -> bool {
+    annotations.iter().any(|text| text.contains("samples of this time are kept no longer"))
+}
+
+#[tokio::test]
+async fn where_only_rollups_are_left_their_last_values_are_read_and_it_is_said() {
+    let mut bench = Bench::new(13);
+    bench.caller(KeyKind::Agent, "agents").await;
+    bench.context = bench.context.with_head(Head::default());
+    let start = bench.now();
+    lived(&bench, 30).await;
+    let from = Window::of_block(start, HOUR_MS).end.ms() + 2 * HOUR_MS;
+    let to = from + 8 * HOUR_MS;
+    // These three never change.
+    let before = asked(&bench, "sum(a{n=~\"[234]\"} + 0)", from + 1_000, to).await;
+    let counted = asked(&bench, "count_over_time(a{n=\"1\"}[1h])", from, to).await;
+    assert_eq!((before.1, told(&before.2)), (0, false));
+
+    bench.clock.advance_ms(40 * DAY_MS);
+    for _ in 0..3 {
+        aggregate::compact(&bench.context).await.unwrap();
+        bench.clock.advance_ms(HOUR_MS);
+    }
+    head::refresh(&bench.context).await.unwrap();
+    // Unaligned: there are no samples, so the last values stand for them.
+    let after = asked(&bench, "sum(a{n=~\"[234]\"} + 0)", from + 1_000, to).await;
+    assert_eq!((after.1, told(&after.2)), (0, true), "{:?}", after.2);
+    assert_eq!(after.0, before.0);
+    // Aligned: exact as before, and nothing has to be said.
+    let exact = asked(&bench, "count_over_time(a{n=\"1\"}[1h])", from, to).await;
+    assert_eq!((exact.1, told(&exact.2), &exact.0), (HOUR_MS, false, &counted.0));
 }

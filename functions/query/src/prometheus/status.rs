@@ -81,7 +81,6 @@ fn flags(context: &Context) -> Json {
         "daywatch.loaded_bytes_max": read::LOADED_BYTES_MAX.to_string(),
         "daywatch.loaded_samples_max": read::LOADED_SAMPLES_MAX.to_string(),
         "daywatch.loaded_series_max": read::LOADED_SERIES_MAX.to_string(),
-        "daywatch.query_time_ms_max": read::QUERY_TIME_MS_MAX.to_string(),
         "daywatch.body_bytes_max": BODY_BYTES_MAX.to_string(),
         "daywatch.series_listed_max": query::SERIES_LISTED_MAX.to_string(),
         "daywatch.series_max": promql::SERIES_MAX.to_string(),
