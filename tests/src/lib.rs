@@ -8,6 +8,7 @@
 
 pub mod agent;
 pub mod agent_socket;
+pub mod anchors;
 pub mod bill;
 pub mod disk;
 pub mod emulator;
