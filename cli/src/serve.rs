@@ -20,6 +20,7 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use embedded::{Embedded, EmbeddedOptions};
 use pipeline::connect::Connection;
+use pipeline::decoded::{DECODED_BYTES_MAX, DecodedBatches};
 use pipeline::documents::{self, Kind};
 use pipeline::head::Head;
 use pipeline::http::{Request, Response};
@@ -98,7 +99,9 @@ impl House {
     fn open(data: &Path, settings: Settings) -> anyhow::Result<Self> {
         let embedded = Embedded::open(data, &EmbeddedOptions::default())?;
         // Every block goes through this process, so what was put lately may be kept in memory.
-        let context = Context::new(embedded.ports(), settings).with_head(Head::default());
+        let mut context = Context::new(embedded.ports(), settings).with_head(Head::default());
+        // All its readers live here: one of them decodes a record for all.
+        context.decoded = DecodedBatches::with_bytes_max(DECODED_BYTES_MAX);
         let (failures, reads) = (loops::Failures::default(), reads::Reads::default());
         Ok(Self { embedded, context, failures, reads, stop: watch::Sender::new(false) })
     }

@@ -58,7 +58,7 @@ pub fn join_counted(columns: impl IntoIterator<Item = SeriesColumn>) -> Joined {
     let mut columns: Vec<SeriesColumn> = columns.into_iter().collect();
     let came_in: u64 = columns.iter().map(|column| column.samples.len() as u64).sum();
     if !columns.is_sorted_by(|a, b| a.labels < b.labels) {
-        columns = grouped(columns);
+        columns = grouped(shared(columns));
         columns.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
     }
     for column in &mut columns {
@@ -67,6 +67,42 @@ pub fn join_counted(columns: impl IntoIterator<Item = SeriesColumn>) -> Joined {
     columns.retain(|column| !column.samples.is_empty());
     let block = Block { columns };
     Joined { superseded: came_in - block.samples(), block }
+}
+
+/// One column for labels that are the very same bytes in memory, which is known without a look at them: a
+/// reader that knows its series gives the same labels again and again.
+fn shared(columns: Vec<SeriesColumn>) -> Vec<SeriesColumn> {
+    let mut places: HashMap<usize, usize, BuildHasherDefault<Spread>> =
+        HashMap::with_capacity_and_hasher(columns.len(), BuildHasherDefault::default());
+    let mut shared: Vec<SeriesColumn> = Vec::new();
+    for column in columns {
+        // The first column of each stays, and its labels with it: no other labels can come to stand there.
+        match places.entry(column.labels.canonical().as_ptr().addr()) {
+            Entry::Occupied(place) => shared[*place.get()].samples.extend(column.samples),
+            Entry::Vacant(place) => {
+                place.insert(shared.len());
+                shared.push(column);
+            }
+        }
+    }
+    shared
+}
+
+/// Places in memory as hashes.
+#[derive(Default)]
+struct Spread(u64);
+
+impl Hasher for Spread {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, _: &[u8]) {}
+
+    fn write_usize(&mut self, place: usize) {
+        let spread = (place as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = spread ^ (spread >> 32);
+    }
 }
 
 /// One column a series. By hash, because most columns are of series that came already, and label
@@ -208,6 +244,46 @@ pub fn split_by_window(
         }
     }
     windows
+}
+
+/// Cuts a block's columns into places: `place` answers where a sample goes, and the last time up to which
+/// the series' next samples go there too. Columns keep their order within a place; nothing is joined.
+#[must_use]
+pub fn split_by<P: Ord + Copy>(
+    columns: Vec<SeriesColumn>,
+    place: impl Fn(Timestamp) -> (P, Timestamp),
+) -> BTreeMap<P, Vec<SeriesColumn>> {
+    let mut places: BTreeMap<P, Vec<SeriesColumn>> = BTreeMap::new();
+    // Neighbours nearly always go to the same place: they are looked up once.
+    let mut run: Option<(P, Vec<SeriesColumn>)> = None;
+    let mut put = |to: P, column: SeriesColumn| match &mut run {
+        Some((place, columns)) if *place == to => columns.push(column),
+        _ => {
+            let columns = places.remove(&to).unwrap_or_default();
+            if let Some((place, columns)) = run.replace((to, columns)) {
+                places.insert(place, columns);
+            }
+            if let Some((_, columns)) = &mut run {
+                columns.push(column);
+            }
+        }
+    };
+    for SeriesColumn { labels, samples } in columns {
+        let mut rest = samples.as_slice();
+        while let Some(first) = rest.first() {
+            let (to, until) = place(first.at);
+            let inside = rest.partition_point(|sample| sample.at <= until).max(1);
+            if inside == samples.len() {
+                put(to, SeriesColumn { labels, samples });
+                break;
+            }
+            let (taken, left) = rest.split_at(inside);
+            put(to, SeriesColumn { labels: labels.clone(), samples: taken.to_vec() });
+            rest = left;
+        }
+    }
+    places.extend(run);
+    places
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ mod rejoin;
 
 use std::collections::BTreeMap;
 
-use blocks::{BatchNote, Level, PackNotes, SourceNote, join, join_counters, pack, split_by_window};
+use blocks::{BatchNote, Level, PackNotes, SourceNote, join, join_counters, pack, split_by};
 use ports::{Condition, Delivered, ITEM_BYTES_MAX, Key, Partition, Ports, TenantId, Timestamp, Write};
 use series::{DAY_MS, Epoch, SourceName, TEN_MINUTES_MS, Window};
 use wire::{Batch, Counters, Rejection, SeriesColumn, StreamEnvelope, StreamKind};
@@ -107,7 +107,7 @@ async fn attempt<'a>(context: &Context, records: &'a [Delivered], pulses: &mut P
         let newest = through.entry(envelope.tenant.clone()).or_insert(record.arrived_at);
         *newest = record.arrived_at.max(*newest);
         let gathered = tenants.entry(envelope.tenant.clone()).or_default();
-        if let Err(reason) = gathered.take(context, envelope) {
+        if let Err(reason) = gathered.take(context, record, envelope) {
             quarantine(ports, &reason.tenant, &record.data, reason.reason).await?;
         }
     }
@@ -166,7 +166,7 @@ struct Unreadable {
 }
 
 impl Gathered {
-    fn take(&mut self, context: &Context, envelope: StreamEnvelope) -> Result<(), Unreadable> {
+    fn take(&mut self, context: &Context, record: &Delivered, envelope: StreamEnvelope) -> Result<(), Unreadable> {
         let StreamEnvelope { tenant, source, received_at, kind, rejected, .. } = envelope;
         match kind {
             StreamKind::Heartbeat { epoch, counters } => {
@@ -175,7 +175,7 @@ impl Gathered {
             }
             StreamKind::Pulse { .. } => Ok(()),
             StreamKind::Batch { epoch, seq, batch } | StreamKind::Pushed { epoch, seq, batch } => {
-                let decoded = context.series.decode(&tenant, &batch);
+                let decoded = context.decoded.take(&context.series, record, &tenant, &batch);
                 let decoded = decoded.map_err(|e| Unreadable { tenant, reason: e.reason() })?;
                 let batch = decoded.batch;
                 let own_ledger = batch.counters.generated > 0;
@@ -204,16 +204,21 @@ impl Gathered {
         let home = Window::of_block(batch.created_at, TEN_MINUTES_MS);
         // What was refused is told once, in the window of the batch itself.
         samples.insert(home, 0);
+        let (mut last, mut count) = (home, 0);
         for column in &batch.series {
             // Samples stand in the order of time: whole stretches lie in one window.
             let mut rest = column.samples.as_slice();
             while let Some(first) = rest.first() {
-                let window = Window::of_block(first.at, TEN_MINUTES_MS);
-                let inside = rest.partition_point(|sample| sample.at <= window.end).max(1);
-                *samples.entry(window).or_default() += inside as u64;
+                if !last.holds(first.at) {
+                    *samples.entry(last).or_default() += std::mem::take(&mut count);
+                    last = Window::of_block(first.at, TEN_MINUTES_MS);
+                }
+                let inside = rest.partition_point(|sample| sample.at <= last.end).max(1);
+                count += inside as u64;
                 rest = &rest[inside..];
             }
         }
+        *samples.entry(last).or_default() += count;
         for (window, samples) in samples {
             let mut note = BatchNote::new(epoch, seq, window.start, samples);
             if window == home {
@@ -231,9 +236,16 @@ impl Gathered {
             true => (Level::Late, window.widened(DAY_MS)),
             false => (Level::Fresh, window),
         };
+        // Where a sample goes, and up to when its neighbours go with it.
+        let stretch = |at: Timestamp| {
+            let (level, window) = place(Window::of_block(at, TEN_MINUTES_MS));
+            let end = if level == Level::Late { window.end.min(oldest_open) } else { window.end };
+            ((level, window), end)
+        };
+        // Joined first: a series' samples are cut where the parts meet, and each part is in order already.
         let mut parts: BTreeMap<(Level, Window), Part> = BTreeMap::new();
-        for (window, columns) in split_by_window(self.columns, TEN_MINUTES_MS) {
-            parts.entry(place(window)).or_default().columns.extend(columns);
+        for (place, columns) in split_by(join(self.columns).into_columns(), stretch) {
+            parts.entry(place).or_default().columns = columns;
         }
         for ((source, window), notes) in self.notes {
             let part = parts.entry(place(window)).or_default();

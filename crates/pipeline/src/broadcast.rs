@@ -54,9 +54,14 @@ impl Broadcaster {
         for record in records {
             // A record that cannot be read is quarantined by `aggregate`; here it is no news.
             let Ok(envelope) = StreamEnvelope::decode(record.data.clone()) else { continue };
-            let decode = |bytes| context.series.decode(&envelope.tenant, bytes).ok();
-            let Some(decoded) = envelope.batch().and_then(|(_, _, bytes)| decode(bytes)) else { continue };
+            let Some((_, _, bytes)) = envelope.batch() else { continue };
             self.refresh(context, &envelope.tenant, now).await?;
+            // Where nobody watches, nobody has to know what it says.
+            if self.watchers.get(&envelope.tenant).is_none_or(|watchers| watchers.subscriptions.is_empty()) {
+                continue;
+            }
+            let decoded = context.decoded.read(&context.series, record, &envelope.tenant, bytes);
+            let Ok(decoded) = decoded else { continue };
             self.take(&envelope.tenant, &envelope.source, &decoded.batch, now);
         }
         self.flush(context).await

@@ -12,6 +12,7 @@ pub mod broadcast;
 pub mod cardinality;
 pub mod checks;
 pub mod connect;
+pub mod decoded;
 pub mod documents;
 mod error;
 pub mod evaluate;
@@ -58,6 +59,8 @@ pub struct Context {
     pub pushes: ingest::Numbering,
     /// Pushed series whose labels were read before.
     pub series: ingest::KnownSeries,
+    /// Batches of the stream that another function of this process has read.
+    pub decoded: decoded::DecodedBatches,
     /// Metadata that was stored before.
     pub metadata: ingest::metadata::Stored,
     /// What a tenant may push.
@@ -99,6 +102,7 @@ impl Context {
             rules,
             pushes,
             series,
+            decoded: decoded::DecodedBatches::default(),
             metadata,
             limits,
             downloads,

@@ -135,7 +135,13 @@ impl Labels {
     /// The value of `name`, or `None`.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.iter().find(|(n, _)| *n == name).map(|(_, value)| value)
+        let mut rest = self.iter();
+        while let (Some(found), Some(value)) = (rest.bytes(), rest.bytes()) {
+            if found == name.as_bytes() {
+                return std::str::from_utf8(value).ok();
+            }
+        }
+        None
     }
 
     /// The metric's name, where there is one.

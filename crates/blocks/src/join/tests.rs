@@ -130,4 +130,32 @@ proptest! {
         }
         prop_assert_eq!(join(windows.into_values().flatten()), join(columns));
     }
+
+    #[test]
+    fn places_together_are_the_whole_and_each_is_in_order(columns in any_columns(), width in 1..9_i64, edge in -9..9_i64) {
+        let block = join(columns);
+        let old = |at: Timestamp| at.0 <= edge;
+        let place = |at: Timestamp| {
+            let window = Window::of_block(at, width);
+            let end = if old(at) { window.end.min(Timestamp(edge)) } else { window.end };
+            ((old(at), window), end)
+        };
+        let places = split_by(block.clone().into_columns(), place);
+        for ((is_old, window), columns) in &places {
+            let mut samples = columns.iter().flat_map(|column| &column.samples);
+            prop_assert!(samples.all(|sample| window.holds(sample.at) && old(sample.at) == *is_old));
+            prop_assert!(columns.is_sorted_by(|a, b| a.labels < b.labels));
+        }
+        prop_assert_eq!(join(places.into_values().flatten()), block);
+    }
+
+    #[test]
+    fn labels_that_are_shared_in_memory_are_joined_as_others_are(columns in any_columns()) {
+        let apart = |column: &SeriesColumn| {
+            let labels = Labels::from_pairs(column.labels.iter()).unwrap();
+            SeriesColumn { labels, samples: column.samples.clone() }
+        };
+        let twice: Vec<SeriesColumn> = columns.iter().cloned().chain(columns.iter().map(apart)).collect();
+        prop_assert_eq!(join(twice), join(columns));
+    }
 }

@@ -5,13 +5,14 @@
 //! every sample's own instant, which is at least as often as its group's interval says.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use alerts::instance::{External, newest};
 use alerts::rules::{Group, Rule};
 use alerts::state::Observation;
 use ports::{Delivered, TenantId, Timestamp};
-use series::{Labels, METRIC_NAME, Sample, SourceName};
-use wire::{CheckResult, CheckState, StreamEnvelope};
+use series::{Labels, METRIC_NAME, SourceName};
+use wire::{CheckResult, CheckState, Decoded, StreamEnvelope};
 
 use super::{Place, apply_newest, bucket, external, set_aside};
 use crate::error::Fault;
@@ -23,7 +24,7 @@ const CHECK_STATUS: &str = "check_status";
 /// What one invocation has seen of a tenant.
 #[derive(Default)]
 struct Seen {
-    series: Vec<(SourceName, Labels, Vec<Sample>)>,
+    batches: Vec<(SourceName, Arc<Decoded>)>,
     checks: BTreeMap<SourceName, Vec<CheckResult>>,
 }
 
@@ -79,14 +80,14 @@ fn read(context: &Context, records: &[Delivered]) -> BTreeMap<TenantId, Seen> {
     for record in records {
         let Ok(envelope) = StreamEnvelope::decode(record.data.clone()) else { continue };
         let Some((_, _, bytes)) = envelope.batch() else { continue };
-        let Ok(decoded) = context.series.decode(&envelope.tenant, bytes) else { continue };
+        let decoded = context.decoded.read(&context.series, record, &envelope.tenant, bytes);
+        let Ok(decoded) = decoded else { continue };
         let seen = tenants.entry(envelope.tenant).or_default();
-        let source = &envelope.source;
-        let columns = decoded.batch.series.into_iter();
-        seen.series.extend(columns.map(|column| (source.clone(), column.labels, column.samples)));
         if !decoded.batch.checks.is_empty() {
-            seen.checks.entry(envelope.source).or_default().extend(decoded.batch.checks);
+            let checks = seen.checks.entry(envelope.source.clone()).or_default();
+            checks.extend(decoded.batch.checks.iter().cloned());
         }
+        seen.batches.push((envelope.source, decoded));
     }
     tenants
 }
@@ -98,9 +99,14 @@ fn direct_rules(groups: &[Group]) -> impl Iterator<Item = (&Group, &Rule)> {
 
 fn observe(rule: &Rule, seen: &Seen, external: &External) -> Vec<Observation> {
     let mut found = Vec::new();
-    for (source, labels, samples) in &seen.series {
+    let Some(direct) = &rule.direct else { return found };
+    let columns = seen.batches.iter().flat_map(|(source, decoded)| {
+        let columns = decoded.batch.series.iter();
+        columns.map(move |column| (source, &column.labels, &column.samples))
+    });
+    for (source, labels, samples) in columns.filter(|(_, labels, _)| promql::all_match(&direct.matchers, labels)) {
+        let is_status = labels.get(METRIC_NAME) == Some(CHECK_STATUS);
         for sample in samples {
-            let is_status = labels.get(METRIC_NAME) == Some(CHECK_STATUS);
             let result = if is_status { seen.check(source, labels, sample.at) } else { None };
             match newest(rule, labels, *sample, external) {
                 None => break,
