@@ -62,7 +62,7 @@ impl Anchor {
         for _ in 0..300 {
             let mut answer = [0; 12];
             let asked = TcpStream::connect(&address).and_then(|mut stream| {
-                stream.write_all(b"GET /-/healthy HTTP/1.1\r\nhost: x\r\n\r\n")?;
+                stream.write_all(b"GET /-/ready HTTP/1.1\r\nhost: x\r\n\r\n")?;
                 stream.read_exact(&mut answer)
             });
             if asked.is_ok() && &answer[9..] == b"200" {
