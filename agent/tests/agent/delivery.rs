@@ -113,7 +113,8 @@ fn the_end_by_sigterm_brings_everything_home() {
     let server = Server::started(Manners::default());
     let mut agent = Agent::new(&server.url(), "[host]\ninterval = \"200ms\"\n");
     agent.start();
-    wait_for("the agent is connected", || !server.seen().hellos.is_empty());
+    // Soon after a flush and long before the next one: collections wait in the agent when it is told to end.
+    wait_for("a batch comes", || !server.seen().batches.is_empty());
     pause(Duration::from_millis(500));
     let status = agent.terminate();
     assert!(status.success(), "{status}");
