@@ -360,7 +360,9 @@ impl Running {
         let found = self.link.store.next(pick.stretch).await;
         let seq = found.as_ref().map(|(seq, _)| *seq);
         if let Some((_, bytes)) = found {
-            let asked = pick.class == Class::Backlog || *self.link.stop.borrow();
+            // Until something is acknowledged in this run, somebody may be waiting to see it stored.
+            let first = !self.link.status.borrow().stored;
+            let asked = first || pick.class == Class::Backlog || *self.link.stop.borrow();
             let (epoch, payload) = (Some(pick.stretch.epoch), payload(bytes, asked));
             self.send(&AgentFrame::Batch { payload, epoch, seq }).await;
         }
