@@ -1,20 +1,20 @@
 //! Acks: when a source is told that it may forget a batch.
 //!
 //! An ack for each batch would cost as much as the batches themselves. So where acks are cumulative
-//! ([`Acks::WhenCompacted`]), a source hears once a 10 min window which of its batches stand in the
-//! compacted block; a batch that asks for its ack (`ack_now`: replay, shutdown, a buffer over half
+//! ([`Acks::WhenCompacted`]), a source hears once in half an hour which of its batches stand in
+//! compacted blocks; a batch that asks for its ack (`ack_now`: replay, shutdown, a buffer over half
 //! full) or of which something was refused is answered at once, when the stream has it.
 //!
 //! A batch may reach into several windows, and an invocation that is cut off may have stored one of
 //! them. So a window's batches are acknowledged only once everything is proven to be stored that
 //! the stream had accepted when the newest of them was read ([`crate::progress`]). An ack that is not sent, or
-//! lost, comes with the next window's; after that the agent sends the batch again and asks.
+//! lost, comes with the next half hour's; after that the agent sends the batch again and asks.
 
 use std::collections::BTreeMap;
 
 use blocks::{Level, ManifestItem};
 use ports::{TenantId, Timestamp};
-use series::{Epoch, MINUTE_MS, SourceName};
+use series::{Epoch, MINUTE_MS, SourceName, Window};
 use wire::{SeqRange, ServerFrame};
 
 use crate::error::Fault;
@@ -30,9 +30,11 @@ pub enum Acks {
     WhenCompacted,
 }
 
-/// When agents may expect a cumulative ack at the latest: a batch waits for its window's end, ten
-/// minutes in which the window still takes fresh blocks, and the compaction's next run, within five.
-pub const ACK_DELAY_MS: u64 = 28 * 60_000;
+/// The windows that end within such a stretch are told of with the last of them: each message is billed.
+pub const TOLD_EACH_MS: i64 = 30 * MINUTE_MS;
+/// When agents may expect a cumulative ack at the latest: a batch waits for its half hour's end, ten
+/// minutes in which the last window still takes fresh blocks, and the compaction's next run, within five.
+pub const ACK_DELAY_MS: u64 = 48 * 60_000;
 /// Windows that ended longer ago than this are not acknowledged any more: agents have sent their
 /// batches again and asked for the ack.
 pub const ACKED_WITHIN_MS: i64 = 60 * MINUTE_MS;
@@ -60,12 +62,13 @@ impl Acks {
 pub async fn compacted(context: &Context, tenant: &TenantId, item: &ManifestItem) -> Result<(), Fault> {
     let ports = &context.ports;
     let recent = item.window.end.plus_ms(ACKED_WITHIN_MS) > ports.clock.now();
-    if context.acks == Acks::AtOnce || !recent {
+    let stretch = Window::of_block(item.window.end, TOLD_EACH_MS);
+    if context.acks == Acks::AtOnce || !recent || stretch.end != item.window.end {
         return Ok(());
     }
-    // The window before, which ends where this one begins: its acks may have been lost with a process.
-    let instant = (item.window.start, item.window.start);
-    let earlier = manifest::level_between(ports, &context.blocks, tenant, Level::Ten, instant).await?;
+    // The half hour before as well: its acks may have been lost with a process.
+    let between = (stretch.previous().start.plus_ms(1), item.window.start);
+    let earlier = manifest::level_between(ports, &context.blocks, tenant, Level::Ten, between).await?;
     let proven = progress::current_through(ports).await?;
     let items = earlier.iter().map(|placed| placed.item.as_ref()).chain([item]);
     let ranges = ranges(items.filter(|item| is_proven(item, proven)));
@@ -118,7 +121,7 @@ fn ranges<'a>(items: impl IntoIterator<Item = &'a ManifestItem>) -> Ranges {
 #[cfg(test)]
 mod tests {
     use blocks::{BatchNote, SourceNote};
-    use series::{TEN_MINUTES_MS, Window};
+    use series::TEN_MINUTES_MS;
 
     use super::*;
 

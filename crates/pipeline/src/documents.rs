@@ -20,6 +20,11 @@ pub const DOCUMENT_NAME_CHARS_MAX: usize = 100;
 /// The wake-up that `evaluate` gets when rule files have changed: nobody waits for the next tick.
 pub(crate) const WAKE_RULES: &str = "rules";
 
+/// Documents of one call: their writes, and the revision's.
+pub const DOCUMENTS_AT_ONCE_MAX: usize = WRITES_AT_ONCE_MAX - 1;
+/// The item that is written with each change of rule files: its version is their revision. Not below `rules/`.
+const RULES_REVISION: &str = "rules-revision";
+
 /// What a document is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -103,8 +108,8 @@ fn listed(problems: &[alerts::problem::Problem]) -> Fault {
 
 /// Stores documents, all or none.
 pub async fn put_all(ports: &Ports, tenant: &TenantId, documents: &[(Kind, String, String)]) -> Result<(), Fault> {
-    if documents.len() > WRITES_AT_ONCE_MAX {
-        return Err(Fault::bad(format!("at most {WRITES_AT_ONCE_MAX} documents at once, not {}", documents.len())));
+    if documents.len() > DOCUMENTS_AT_ONCE_MAX {
+        return Err(Fault::bad(format!("at most {DOCUMENTS_AT_ONCE_MAX} documents at once, not {}", documents.len())));
     }
     let now = ports.clock.now();
     let mut writes = Vec::with_capacity(documents.len());
@@ -126,13 +131,28 @@ pub async fn put_all(ports: &Ports, tenant: &TenantId, documents: &[(Kind, Strin
     if bytes > WRITE_ALL_BYTES_MAX {
         return Err(Fault::TooLarge { bytes, max: WRITE_ALL_BYTES_MAX, limit: "write_all_bytes_max" });
     }
+    let has_rules = documents.iter().any(|(kind, ..)| *kind == Kind::Rules);
+    if has_rules {
+        writes.push(revise(tenant));
+    }
     match ports.table.write_all(writes).await? {
-        WrittenAll::Done if documents.iter().any(|(kind, ..)| *kind == Kind::Rules) => {
-            rules_changed(ports, tenant).await
-        }
+        WrittenAll::Done if has_rules => rules_changed(ports, tenant).await,
         WrittenAll::Done => Ok(()),
         WrittenAll::ConditionFailed { .. } => Err(Fault::Conflict("the documents changed meanwhile".to_owned())),
     }
+}
+
+fn revise(tenant: &TenantId) -> Write {
+    Write::put(revision_key(tenant), Vec::new(), Condition::Always)
+}
+
+fn revision_key(tenant: &TenantId) -> Key {
+    Key::new(Partition::Config(tenant.clone()), RULES_REVISION)
+}
+
+/// Another one after each change of a tenant's rule files; `None` where there never were any.
+pub(crate) async fn rules_revision(ports: &Ports, tenant: &TenantId) -> Result<Option<u64>, Fault> {
+    Ok(ports.table.get(&revision_key(tenant)).await?.map(|item| item.version))
 }
 
 async fn rules_changed(ports: &Ports, tenant: &TenantId) -> Result<(), Fault> {
@@ -157,9 +177,12 @@ pub async fn all(ports: &Ports, tenant: &TenantId, kind: Kind) -> Result<Vec<Doc
 pub async fn delete(ports: &Ports, tenant: &TenantId, kind: Kind, name: &str) -> Result<bool, Fault> {
     let key = place(tenant, kind, name);
     let there = ports.table.get(&key).await?.is_some();
-    ports.table.write(Write::Delete { key, condition: Condition::Always }).await?;
+    let delete = Write::Delete { key, condition: Condition::Always };
     if kind == Kind::Rules {
+        ports.table.write_all(vec![delete, revise(tenant)]).await?;
         rules_changed(ports, tenant).await?;
+    } else {
+        ports.table.write(delete).await?;
     }
     Ok(there)
 }

@@ -15,6 +15,7 @@
 mod bucket;
 mod removed;
 mod rule_files;
+mod selected;
 mod show;
 mod stored;
 mod stream;
@@ -25,7 +26,7 @@ use alerts::state::{Observation, RuleName, Scope, Timing, step};
 use bucket::Look;
 use ports::PortError;
 
-pub use rule_files::{RULE_FILES_CACHED_MAX, RuleCache};
+pub use rule_files::{RULE_FILES_CACHED_MAX, RuleCache, SETS_CACHED_MAX, TENANTS_CACHED_MAX};
 pub use show::{alerts, rules};
 
 use crate::error::Fault;

@@ -90,7 +90,7 @@ pub async fn for_rules(context: &Context, tenant: &TenantId) -> Result<(), Fault
     let ports = &context.ports;
     let now = ports.clock.now();
     let mut groups: Vec<(u64, Vec<Selection>)> = Vec::new();
-    for group in context.rules.groups(ports, tenant).await? {
+    for group in context.rules.groups(ports, tenant).await?.iter() {
         let interval_ms = u64::try_from(group.interval_ms).unwrap_or(u64::MAX).max(1);
         if interval_ms.is_multiple_of(DEFAULT_FLUSH_MS) {
             continue;

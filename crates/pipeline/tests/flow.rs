@@ -8,6 +8,7 @@
 //! - `hot`: what the hot two hours in memory show is what blocks show
 //! - `long`: hours and days from Parquet by ranges, and rollups where they say the same
 //! - `crashes`: compaction that is cut off at any port call, and two at the same time
+//! - `telling`: acks once a window is compacted, and how soon rules need samples
 //! - `silent`: whose silence it is: the hosts', the pipeline's or the server's
 
 #![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "only tests use this")]
@@ -30,3 +31,5 @@ mod long;
 mod silent;
 #[path = "flow/storing.rs"]
 mod storing;
+#[path = "flow/telling.rs"]
+mod telling;

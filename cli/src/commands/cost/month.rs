@@ -9,12 +9,15 @@ const HOURS: f64 = 730.0;
 /// Seconds between two pulses, two wake-ups of a polling queue reader, two ticks.
 const PULSE: f64 = 10.0;
 const TICK: f64 = 60.0;
-/// Seconds between two acks of an agent: one a window.
-const ACK: f64 = 600.0;
+/// Seconds between two acks of an agent: one in half an hour.
+const ACK: f64 = 1_800.0;
 /// Buckets a second of the starter rules' groups (15, 30, 15, 30 and 30 s; the demo's sleeps).
 const BUCKETS: f64 = 2.0 / 15.0 + 3.0 / 30.0;
 /// Agents come again after 92 to 115 min.
 const CONNECTION: f64 = 103.5 * 60.0;
+/// Records of `up` a tick: one a part, and at most so many agents each.
+const UP_PARTS: f64 = 16.0;
+const UP_AGENTS: f64 = 500.0;
 /// Alarms of the template.
 const ALARMS: f64 = 24.0;
 
@@ -122,8 +125,9 @@ fn count(load: &Load, assumed: &Assumed) -> Counted {
     let batches = slow * load.batch.frames + fast * load.step_batch.frames;
     let greetings = agents * MONTH / CONNECTION;
     // `up` of each agent a tick, and what hello says of its ledger.
-    let notes = agents * MONTH / TICK + greetings;
-    let record_bytes = slow * load.batch.record_bytes + fast * load.step_batch.record_bytes + notes * 200.0;
+    let notes = agents.min(UP_PARTS).max(agents / UP_AGENTS) * MONTH / TICK + greetings;
+    let note_bytes = (agents * MONTH / TICK + greetings) * 200.0;
+    let record_bytes = slow * load.batch.record_bytes + fast * load.step_batch.record_bytes + note_bytes;
     let rate = ((batches + notes) / MONTH / 1_000.0 * 1.4).max(record_bytes / MONTH / 0.6e6);
     let shards = load.shards.unwrap_or_else(|| rate.ceil().max(1.0));
     let data_rate = (batches + notes) / MONTH / shards;
@@ -285,10 +289,10 @@ mod tests {
 
     #[test]
     fn what_can_be_reckoned_by_hand() {
-        // 1,000 agents, 262,800 steps a month: 262.8 M messages in; an ack each ten minutes.
+        // 1,000 agents, 262,800 steps a month: 262.8 M messages in; an ack each half hour.
         let thousand = load(1_000.0);
         assert!((dollars(&thousand, "messages from agents") - 263.6).abs() < 1.0);
-        assert!((dollars(&thousand, "acks and greetings to agents") - 4.8).abs() < 1.0);
+        assert!((dollars(&thousand, "acks and greetings to agents") - 1.88).abs() < 0.1);
         // 43,800 minutes each.
         assert!((dollars(&thousand, "connection minutes") - 10.95).abs() < 0.01);
         // An idle shard that keeps a day.

@@ -15,7 +15,7 @@ use promql::{EvalError, LOOKBACK_MS, Options, Selection, Series, SeriesSet, Stor
 use series::{Lane, SeriesId, SourceName, bucket_end};
 use wire::SeriesColumn;
 
-use super::stored::{self, GroupItem};
+use super::stored;
 use super::{Place, WAKE_GROUP, apply, external};
 use crate::error::Fault;
 use crate::{Context, ingest, progress, read};
@@ -37,8 +37,8 @@ pub(super) enum Look {
 /// All groups of a tenant. One that fails does not stop the others; the first failure is told.
 pub(super) async fn all_groups(context: &Context, tenant: &TenantId, look: Look) -> Result<(), Fault> {
     let mut outcome = Ok(());
-    for group in context.rules.groups(&context.ports, tenant).await? {
-        outcome = outcome.and(evaluate(context, tenant, &group, look).await);
+    for group in context.rules.groups(&context.ports, tenant).await?.iter() {
+        outcome = outcome.and(evaluate(context, tenant, group, look).await);
     }
     outcome
 }
@@ -73,7 +73,7 @@ async fn evaluate(context: &Context, tenant: &TenantId, group: &Group, look: Loo
     if look == Look::Early && context.rules.is_quiet(tenant, group, now) {
         return Ok(());
     }
-    let mut known = stored::group(&context.ports, tenant, group).await?;
+    let mut known = stored::group(context, tenant, group).await?;
     let mut last = known.value.last;
     if is_direct(group) {
         let Some(since) = active_since(context, tenant, group).await? else {
@@ -89,7 +89,7 @@ async fn evaluate(context: &Context, tenant: &TenantId, group: &Group, look: Loo
         let (first, _) = due(None, now, group.interval_ms, 0);
         last = first.first().map(|end| end.plus_ms(-group.interval_ms));
         known.value.last = last;
-        if !stored::save_group(&context.ports, tenant, group, &mut known).await? {
+        if !stored::save_group(context, tenant, group, &mut known).await? {
             return Ok(());
         }
     }
@@ -124,14 +124,7 @@ async fn evaluate(context: &Context, tenant: &TenantId, group: &Group, look: Loo
                 return wake_at(context, tenant, group, at).await;
             }
             Closing::Closed { by, complete } => {
-                known.value = GroupItem {
-                    last: Some(*end),
-                    evaluated_at: now,
-                    closed_by: Some(by),
-                    selected: selected(&all, &bucket, group),
-                    skipped: known.value.skipped,
-                    errors: BTreeMap::new(),
-                };
+                known.value.closed(*end, now, by, selected(&all, &bucket, group));
                 complete || by == ClosedBy::AllReported
             }
         };
@@ -147,7 +140,7 @@ async fn evaluate(context: &Context, tenant: &TenantId, group: &Group, look: Loo
                 Err(failure) => known.value.fail(&rule.id, &failure),
             }
         }
-        if !stored::save_group(&context.ports, tenant, group, &mut known).await? {
+        if !stored::save_group(context, tenant, group, &mut known).await? {
             // Somebody else owns this bucket and goes on from it.
             return Ok(());
         }

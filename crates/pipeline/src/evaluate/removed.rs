@@ -14,9 +14,9 @@ use crate::{Context, outbox};
 pub(super) async fn resolve(context: &Context, tenant: &TenantId) -> Result<(), Fault> {
     let ports = &context.ports;
     let mut known = BTreeSet::new();
-    for group in context.rules.groups(ports, tenant).await? {
-        known.insert(stored::group_sort(&group));
-        known.extend(group.rules.iter().map(|rule| stored::rule_sort(&group, &rule.id)));
+    for group in context.rules.groups(ports, tenant).await?.iter() {
+        known.extend([stored::group_sort(group), stored::set_sort(group)]);
+        known.extend(group.rules.iter().map(|rule| stored::rule_sort(group, &rule.id)));
     }
     let now = ports.clock.now();
     let mut changed = false;
@@ -26,7 +26,7 @@ pub(super) async fn resolve(context: &Context, tenant: &TenantId) -> Result<(), 
         }
         let key = Key::new(Partition::RuleState(tenant.clone()), sort.clone());
         let mut writes = vec![Write::Delete { key, condition: Condition::Version(item.version) }];
-        if let Some((group, rule)) = sort.split_once('/').filter(|(_, rule)| !rule.is_empty()) {
+        if let Some((group, rule)) = sort.split_once('/').filter(|_| stored::is_rule(&sort)) {
             let state: RuleState = parse(&item.value, "state of alerts")?;
             let name = RuleName { tenant: tenant.as_str().to_owned(), group: group.to_owned(), rule: rule.to_owned() };
             let timing = Timing { name, for_ms: 0, keep_firing_for_ms: 0, limit: 0 };

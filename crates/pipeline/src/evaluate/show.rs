@@ -20,11 +20,11 @@ use crate::error::Fault;
 pub async fn rules(context: &Context, tenant: &TenantId) -> Result<Value, Fault> {
     let stored = stored::all(&context.ports, tenant).await?;
     let mut groups = Vec::new();
-    for group in context.rules.groups(&context.ports, tenant).await? {
-        let item: GroupItem = read(&stored, &stored::group_sort(&group))?;
+    for group in context.rules.groups(&context.ports, tenant).await?.iter() {
+        let item: GroupItem = read(&stored, &stored::group_sort(group))?;
         let mut rules = Vec::with_capacity(group.rules.len());
         for rule in &group.rules {
-            let state: RuleState = read(&stored, &stored::rule_sort(&group, &rule.id))?;
+            let state: RuleState = read(&stored, &stored::rule_sort(group, &rule.id))?;
             rules.push(shown_rule(context, rule, &state, &item));
         }
         groups.push(json!({
@@ -45,9 +45,9 @@ pub async fn rules(context: &Context, tenant: &TenantId) -> Result<Value, Fault>
 pub async fn alerts(context: &Context, tenant: &TenantId) -> Result<Vec<WatchedAlert>, Fault> {
     let stored = stored::all(&context.ports, tenant).await?;
     let mut found = Vec::new();
-    for group in context.rules.groups(&context.ports, tenant).await? {
+    for group in context.rules.groups(&context.ports, tenant).await?.iter() {
         for rule in &group.rules {
-            let state: RuleState = read(&stored, &stored::rule_sort(&group, &rule.id))?;
+            let state: RuleState = read(&stored, &stored::rule_sort(group, &rule.id))?;
             found.extend(shown_alerts(context, rule, &state));
         }
     }
