@@ -32,8 +32,8 @@ pub use manifest::{
     RollupObject, live, orphans,
 };
 pub use plan::{
-    Job, KEEP_REPLACED_MS, Known, LATE_EVERY_MS, LATE_ITEMS_MAX, SETTLE_MS, closed_through, deletable, hours_touched,
-    live_of, plan,
+    Job, KEEP_REPLACED_MS, Known, LATE_EVERY_MS, LATE_ITEMS_MAX, SETTLE_MS, Sweep, closed_through, deletable,
+    hours_touched, live_of, plan, readable_of, sweep,
 };
 pub use reader::{BlockReader, SeriesEntry};
 pub use retention::{Expiry, Retention, SEAL_AFTER_MS, Sealed, ledger_of, seal};

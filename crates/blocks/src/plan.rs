@@ -13,7 +13,8 @@
 //!   **deleted** when every hour that it touches has taken it an hour ago. Reading a sample twice is
 //!   harmless, so nothing needs to be atomic over several hours.
 //! * What an item replaces may be deleted an hour after that item was made: whoever has read the manifest before
-//!   is done by then.
+//!   is done by then. Whoever reads it after that opens neither what is replaced nor what hours have taken
+//!   ([`readable_of`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -56,6 +57,19 @@ pub fn live_of<'a>(known: &[Known<'a>]) -> Vec<Known<'a>> {
     let replaced: BTreeSet<&str> =
         known.iter().flat_map(|known| known.item.replaces.iter().map(String::as_str)).collect();
     known.iter().copied().filter(|known| !replaced.contains(known.id)).collect()
+}
+
+/// The items that a reader of `[from, to]` opens: those that no other one replaces, without late ones of
+/// which hours hold everything of that time, for these may be deleted any moment.
+#[must_use]
+pub fn readable_of<'a>(known: &[Known<'a>], (from, to): (Timestamp, Timestamp)) -> Vec<Known<'a>> {
+    let taken = taken_by_hours(known.iter());
+    let is_taken = |one: &Known<'_>| {
+        let hours = taken.get(one.id).filter(|_| one.item.level == Level::Late);
+        let mut asked = hours_touched(one.item).into_iter().filter(|hour| hour.start < to && hour.end >= from);
+        hours.is_some_and(|hours| asked.all(|hour| hours.contains(&hour)))
+    };
+    live_of(known).into_iter().filter(|one| !is_taken(one)).collect()
 }
 
 /// Windows that end up to this time are closed and settled.
@@ -159,18 +173,24 @@ pub fn hours_touched(item: &ManifestItem) -> BTreeSet<Window> {
     hours
 }
 
+/// The hours that hold a late item's part of them, by its id.
+fn taken_by_hours<'a>(known: impl Iterator<Item = &'a Known<'a>>) -> BTreeMap<&'a str, BTreeSet<Window>> {
+    let mut taken: BTreeMap<&str, BTreeSet<Window>> = BTreeMap::new();
+    for one in known.filter(|one| one.item.level == Level::Hour) {
+        for id in &one.item.includes {
+            taken.entry(id).or_default().insert(one.item.window);
+        }
+    }
+    taken
+}
+
 /// The ids of items that may be deleted, the widest first: what tells of it goes last.
 #[must_use]
 pub fn deletable(known: &[Known<'_>], now: Timestamp) -> Vec<String> {
     let is_old = |item: &ManifestItem| item.made_at.plus_ms(KEEP_REPLACED_MS) <= now;
     let old = || known.iter().filter(|one| is_old(one.item));
     let replaced: BTreeSet<&str> = old().flat_map(|one| one.item.replaces.iter().map(String::as_str)).collect();
-    let mut taken: BTreeMap<&str, BTreeSet<Window>> = BTreeMap::new();
-    for one in old().filter(|one| one.item.level == Level::Hour) {
-        for id in &one.item.includes {
-            taken.entry(id).or_default().insert(one.item.window);
-        }
-    }
+    let taken = taken_by_hours(old());
     let is_taken = |one: &&Known<'_>| {
         let hours = taken.get(one.id).filter(|_| one.item.level == Level::Late);
         hours.is_some_and(|hours| hours_touched(one.item).is_subset(hours))
@@ -178,6 +198,35 @@ pub fn deletable(known: &[Known<'_>], now: Timestamp) -> Vec<String> {
     let mut found: Vec<&Known<'_>> = known.iter().filter(|one| replaced.contains(one.id) || is_taken(one)).collect();
     found.sort_by_key(|one| (std::cmp::Reverse(one.item.window.end.ms() - one.item.window.start.ms()), one.id));
     found.into_iter().map(|one| one.id.to_owned()).collect()
+}
+
+/// One deletion of a sweep.
+#[derive(Debug, Clone, Copy)]
+pub enum Sweep<'a> {
+    /// The item.
+    Item(Known<'a>),
+    /// Its objects, but for those that an item which stays names too.
+    Objects(Known<'a>),
+}
+
+/// What a sweep deletes, in this order, of at most so many items; and the items that stay.
+///
+/// Of one that is replaced the objects go first, so that a crash between the two is met again. Late ones that hours
+/// have taken are joined into their day for as long as they are there, and two of them may name one object:
+/// so all these items go before any object does. Should a crash leave their objects, no item names these any more.
+#[must_use]
+pub fn sweep<'a>(known: &[Known<'a>], now: Timestamp, items_max: usize) -> (Vec<Sweep<'a>>, Vec<Known<'a>>) {
+    let by_id: BTreeMap<&str, Known<'a>> = known.iter().map(|one| (one.id, *one)).collect();
+    let ids = deletable(known, now);
+    let gone: Vec<Known<'a>> = ids.iter().filter_map(|id| by_id.get(id.as_str()).copied()).take(items_max).collect();
+    let is_gone: BTreeSet<&str> = gone.iter().map(|one| one.id).collect();
+    let live: BTreeSet<&str> = live_of(known).iter().map(|one| one.id).collect();
+    let (joined, replaced): (Vec<_>, Vec<_>) = gone.into_iter().partition(|one| live.contains(one.id));
+    let items = joined.iter().map(|one| Sweep::Item(*one));
+    let objects = joined.iter().map(|one| Sweep::Objects(*one));
+    let pairs = replaced.iter().flat_map(|one| [Sweep::Objects(*one), Sweep::Item(*one)]);
+    let steps = items.chain(objects).chain(pairs).collect();
+    (steps, known.iter().copied().filter(|one| !is_gone.contains(one.id)).collect())
 }
 
 #[cfg(test)]

@@ -62,7 +62,7 @@ pub(crate) fn sort_of(known: &Known<'_>) -> String {
     format!("{}/{:020}/{id}", item.level.as_str(), item.window.start.ms().max(0))
 }
 
-/// Items of blocks that may hold samples of `[from, to]`, replaced ones left out.
+/// Items of blocks that may hold samples of `[from, to]`; what others stand for is left out.
 pub(crate) async fn between(
     ports: &Ports,
     cache: &BlockCache,
@@ -73,7 +73,11 @@ pub(crate) async fn between(
     for level in [Level::Day, Level::Hour, Level::Ten, Level::Fresh, Level::Late] {
         items.extend(level_between(ports, cache, tenant, level, (from, to)).await?);
     }
-    Ok(without_replaced(items))
+    let known: Vec<Known<'_>> = items.iter().map(Placed::known).collect();
+    let opened: BTreeSet<String> =
+        blocks::readable_of(&known, (from, to)).iter().map(|one| one.id.to_owned()).collect();
+    items.retain(|placed| opened.contains(placed.id()));
+    Ok(items)
 }
 
 /// Every item of which the ledger is counted: days that are sealed are not read any more.

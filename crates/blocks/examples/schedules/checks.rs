@@ -1,11 +1,11 @@
-//! What must hold in the end of a schedule.
+//! What must hold within a schedule and in its end.
 
 use blocks::parquet::encode_rollups;
 use blocks::{Ledger, Level, ManifestItem, SourceNote, block_name, join, rollup, split_by_window};
 use series::{DAY_MS, HOUR_MS, TEN_MINUTES_MS, Window, rollup_width};
-use wire::Counters;
+use wire::{Counters, SeriesColumn};
 
-use super::{Batch, EPOCH, Sender, World, Wrong};
+use super::{ALL_TIME, Batch, EPOCH, Sender, World, Wrong, bits};
 
 impl World {
     /// Nothing goes wrong any more.
@@ -51,6 +51,25 @@ impl World {
             }
         }
         if days.is_empty() { Ok(()) } else { Err("a day is missing".to_owned()) }
+    }
+
+    /// Whatever was done is there: joining it in again changes nothing. All of it, and an hour or so of it.
+    pub(super) fn readers_find_all(&mut self) -> Result<(), String> {
+        let from = self.now.plus_ms(-(self.random.below(DAY_MS as u64) as i64));
+        let to = from.plus_ms(self.random.below(2 * HOUR_MS as u64) as i64);
+        for asked in [ALL_TIME, (from, to)] {
+            let within = |mut column: SeriesColumn| {
+                column.samples.retain(|sample| (asked.0..=asked.1).contains(&sample.at));
+                Some(column).filter(|column| !column.samples.is_empty())
+            };
+            let found = self.read(&self.snapshot(), asked)?;
+            let found = join(found.into_columns().into_iter().filter_map(within));
+            let stored = self.stored.iter().cloned().filter_map(within);
+            if bits(&join(found.columns().iter().cloned().chain(stored))) != bits(&found) {
+                return Err("what was stored is not found".to_owned());
+            }
+        }
+        Ok(())
     }
 
     fn ledger_balances(&self, senders: &[Sender]) -> Result<(), String> {

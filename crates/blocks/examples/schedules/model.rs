@@ -11,8 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use blocks::{
-    BatchNote, Block, Joiner, KEEP_REPLACED_MS, Known, Level, ManifestItem, Object, PackNotes, SourceNote, deletable,
-    join, live_of, pack, plan, split_by_window,
+    BatchNote, Block, Joiner, KEEP_REPLACED_MS, Known, Level, ManifestItem, Object, PackNotes, SourceNote, Sweep, join,
+    pack, plan, readable_of, split_by_window, sweep,
 };
 use bytes::Bytes;
 use series::{
@@ -83,6 +83,7 @@ impl Happened {
     }
 }
 
+const ALL_TIME: (Timestamp, Timestamp) = (Timestamp(0), Timestamp(i64::MAX));
 const EPOCH: Epoch = Epoch(1);
 const STEPS: u64 = 14;
 
@@ -127,7 +128,8 @@ struct Process {
 enum Step {
     Object(String, Bytes),
     Item(ManifestItem),
-    Unput(String, Vec<String>),
+    Forget(String),
+    Delete(Vec<String>),
 }
 
 struct World {
@@ -396,14 +398,15 @@ impl World {
         let snapshot = self.snapshot();
         let known: Vec<Known<'_>> = snapshot.iter().map(|(id, item)| Known { id, item }).collect();
         let at = if self.wrong == Some(Wrong::DeleteAtOnce) { self.now.plus_ms(DAY_MS) } else { self.now };
-        let gone = deletable(&known, at);
-        let kept: BTreeSet<String> =
-            known.iter().filter(|one| !gone.iter().any(|id| id == one.id)).flat_map(|one| objects(one.item)).collect();
-        let of = |id: &String| {
-            let item = self.items.get(id)?;
-            Some(Step::Unput(id.clone(), objects(item).into_iter().filter(|name| !kept.contains(name)).collect()))
+        let (steps, stay) = sweep(&known, at, usize::MAX);
+        let kept: BTreeSet<String> = stay.iter().flat_map(|one| objects(one.item)).collect();
+        let of = |step: Sweep<'_>| match step {
+            Sweep::Item(one) => Step::Forget(one.id.to_owned()),
+            Sweep::Objects(one) => {
+                Step::Delete(objects(one.item).into_iter().filter(|name| !kept.contains(name)).collect())
+            }
         };
-        let steps = gone.iter().filter_map(of).collect();
+        let steps = steps.into_iter().map(of).collect();
         self.processes.push(Process { started: self.now, steps });
         Ok(())
     }
@@ -435,18 +438,16 @@ impl World {
                 let read = ManifestItem::decode(&item.encode().unwrap()).unwrap();
                 self.items.entry(item.id()).or_insert_with(|| Arc::new(read));
             }
-            Step::Unput(id, names) => {
-                names.iter().for_each(|name| drop(self.objects.remove(name)));
-                self.items.remove(&id);
-            }
+            Step::Forget(id) => drop(self.items.remove(&id)),
+            Step::Delete(names) => names.iter().for_each(|name| drop(self.objects.remove(name))),
         }
     }
 
-    /// All samples that a reader of this manifest finds now.
-    fn read(&self, manifest: &[(String, Arc<ManifestItem>)]) -> Result<Block, String> {
+    /// All samples of `[from, to]`, and some others, that a reader of this manifest finds now.
+    fn read(&self, manifest: &Listing, (from, to): (Timestamp, Timestamp)) -> Result<Block, String> {
         let known: Vec<Known<'_>> = manifest.iter().map(|(id, item)| Known { id, item }).collect();
         let mut columns = Vec::new();
-        for one in live_of(&known) {
+        for one in readable_of(&known, (from, to)).into_iter().filter(|one| one.item.overlaps(from, to)) {
             for name in one.item.objects() {
                 let bytes = self.objects.get(&place(one.item.level, name));
                 let bytes =
@@ -461,21 +462,10 @@ impl World {
     fn slow_reader(&mut self) -> Result<(), String> {
         let (began, snapshot) = self.reader.take().unwrap_or_else(|| (self.now, self.snapshot()));
         if began.plus_ms(KEEP_REPLACED_MS) > self.now {
-            // Whoever misses a late item that is gone reads the manifest again.
-            let stays =
-                |one: &&(String, Arc<ManifestItem>)| one.1.level != Level::Late || self.items.contains_key(&one.0);
-            let stayed: Vec<_> = snapshot.iter().filter(stays).cloned().collect();
-            self.read(&stayed)?;
+            self.read(&snapshot, ALL_TIME)?;
             self.reader = Some((began, snapshot));
         }
         Ok(())
-    }
-
-    /// Whatever was done is there: joining it in again changes nothing.
-    fn readers_find_all(&self) -> Result<(), String> {
-        let found = self.read(&self.snapshot())?;
-        let with = join(found.columns().iter().cloned().chain(self.stored.iter().cloned()));
-        if bits(&with) == bits(&found) { Ok(()) } else { Err("what was stored is not found".to_owned()) }
     }
 }
 

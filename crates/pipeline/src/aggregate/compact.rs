@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use blocks::{CompactError, Job, Joiner, Known, Level, ManifestItem, Object, deletable, live_of, plan};
+use blocks::{CompactError, Job, Joiner, Known, Level, ManifestItem, Object, Sweep, plan};
 use ports::{Key, Partition, PortError, TenantId, Timestamp};
 use series::{DAY_MS, MINUTE_MS};
 
@@ -132,27 +132,20 @@ async fn is_gone(context: &Context, tenant: &TenantId, input: &Known<'_>, name: 
     }
 }
 
-/// Deletes items that are needed no more: of one that is replaced first the objects, so that a crash between the
-/// two is met again; but a late one that hours have taken is read until it is gone, so it goes first.
+/// Deletes items that are needed no more, and their objects.
 pub(super) async fn sweep(context: &Context, tenant: &TenantId, items: &[Placed], now: Timestamp) -> Result<(), Fault> {
     let known: Vec<Known<'_>> = items.iter().map(Placed::known).collect();
-    let ids = deletable(&known, now);
-    let gone: BTreeSet<&str> = ids.iter().map(String::as_str).collect();
-    let by_id: BTreeMap<&str, &Placed> = items.iter().map(|placed| (placed.id(), placed)).collect();
-    let stay = items.iter().filter(|placed| !gone.contains(placed.id()));
+    let (steps, stay) = blocks::sweep(&known, now, SWEPT_PER_RUN_MAX);
     // Two items may name one object.
-    let kept: BTreeSet<String> = stay.flat_map(|placed| objects(tenant, &placed.item)).collect();
-    let read: BTreeSet<&str> = live_of(&known).iter().map(|one| one.id).collect();
-    for placed in ids.iter().filter_map(|id| by_id.get(id.as_str())).take(SWEPT_PER_RUN_MAX) {
-        let is_read = read.contains(placed.id());
-        if is_read {
-            manifest::delete(&context.ports, tenant, &placed.sort).await?;
-        }
-        for name in objects(tenant, &placed.item).filter(|name| !kept.contains(name)) {
-            context.ports.blobs.delete(&name).await?;
-        }
-        if !is_read {
-            manifest::delete(&context.ports, tenant, &placed.sort).await?;
+    let kept: BTreeSet<String> = stay.iter().flat_map(|one| objects(tenant, one.item)).collect();
+    for step in steps {
+        match step {
+            Sweep::Item(one) => manifest::delete(&context.ports, tenant, &manifest::sort_of(&one)).await?,
+            Sweep::Objects(one) => {
+                for name in objects(tenant, one.item).filter(|name| !kept.contains(name)) {
+                    context.ports.blobs.delete(&name).await?;
+                }
+            }
         }
     }
     Ok(())
