@@ -86,7 +86,7 @@ fn until_next(now: Timestamp, interval: Duration, share: u64) -> Duration {
 
 /// Cuts what was taken into batches. What was rejected is told with the first.
 fn drafts(pending: Pending, source: &SourceName, created_at: Timestamp, ack_now: bool) -> Vec<Draft> {
-    let Pending { series, checks, logs, mut rejected, .. } = pending;
+    let Pending { series, checks, logs, metadata, mut rejected, .. } = pending;
     let mut columns: Vec<SeriesColumn> = series
         .into_iter()
         .map(|(labels, mut samples)| {
@@ -96,7 +96,7 @@ fn drafts(pending: Pending, source: &SourceName, created_at: Timestamp, ack_now:
         .collect();
     // Neighbours share most of their labels and their times: they compress best side by side.
     columns.sort_by(|a, b| a.labels.cmp(&b.labels));
-    let chunked = wire::chunk(Contents { series: columns, checks, logs }, source, wire::PAYLOAD_BYTES_MAX);
+    let chunked = wire::chunk(Contents { series: columns, checks, logs, metadata }, source, wire::PAYLOAD_BYTES_MAX);
     for rejection in chunked.rejected {
         tracing::warn!(reason = rejection.reason, count = rejection.count, first = rejection.first, "refused");
         *rejected.entry(rejection.reason).or_default() += rejection.count;

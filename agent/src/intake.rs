@@ -5,14 +5,18 @@
 //! `source` are the agent's name, `job` is the input's, the configured labels are added to
 //! everything, and a label that the sender set itself stays.
 
+mod told;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use series::{LabelError, Labels, Sample, SourceName};
+use formats::Descriptions;
+use series::{LabelError, Labels, Sample, SourceName, Timestamp};
 use tokio::sync::Notify;
-use wire::{CheckResult, LogRecord};
+use wire::{CheckResult, LogRecord, MetricMetadata};
 
 use crate::figures::Figures;
+use told::{TOLD_METRICS_MAX, Told};
 
 /// Samples that may wait in memory; more are refused.
 pub const PENDING_SAMPLES_MAX: usize = 40_000;
@@ -41,6 +45,7 @@ struct Shared {
     labels: Vec<(String, String)>,
     figures: Arc<Figures>,
     pending: Mutex<Pending>,
+    told: Mutex<Told>,
     /// Told when a flush shall not wait for its time.
     flush_wanted: Notify,
     /// Told when a flush has made room.
@@ -60,6 +65,8 @@ pub struct Pending {
     pub logs: Vec<LogRecord>,
     /// Bytes of their texts.
     pub log_bytes: usize,
+    /// What targets said of their metrics, as far as the server has to be told.
+    pub metadata: Vec<MetricMetadata>,
     /// Samples and lines refused since the last flush, by reason.
     pub rejected: BTreeMap<String, u64>,
     /// To be run when all this is safe in the buffer.
@@ -70,7 +77,11 @@ impl Pending {
     /// Whether a flush would have nothing to write.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.samples == 0 && self.checks.is_empty() && self.logs.is_empty() && self.rejected.is_empty()
+        self.samples == 0
+            && self.checks.is_empty()
+            && self.logs.is_empty()
+            && self.metadata.is_empty()
+            && self.rejected.is_empty()
     }
 }
 
@@ -86,6 +97,7 @@ impl Intake {
                 labels,
                 figures,
                 pending: Mutex::default(),
+                told: Mutex::default(),
                 flush_wanted: Notify::new(),
                 taken: Notify::new(),
             }),
@@ -164,6 +176,15 @@ impl Intake {
         if pending.log_bytes >= FLUSH_AT_LOG_BYTES {
             self.shared.flush_wanted.notify_one();
         }
+    }
+
+    /// Takes what a target or a plugin said of its metrics at `at`. What the server was told lately is
+    /// not told again.
+    pub fn described(&self, at: Timestamp, descriptions: &Descriptions) {
+        let mut pending = self.pending();
+        let mut told = self.shared.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = TOLD_METRICS_MAX.saturating_sub(pending.metadata.len());
+        pending.metadata.extend(descriptions.iter().filter_map(|(metric, is)| told.news(at, metric, is)).take(room));
     }
 
     /// Counts what an input had to refuse. `first` is the first of them with its place, for the log.
@@ -260,8 +281,6 @@ impl Intake {
 
 #[cfg(test)]
 mod tests {
-    use series::Timestamp;
-
     use super::*;
 
     fn intake() -> Intake {

@@ -137,6 +137,7 @@ fn good_batch(seq: u64) -> Batch {
         series: vec![wire::SeriesColumn { labels, samples: vec![series::Sample { at, value: 1.0 }] }],
         checks: Vec::new(),
         logs: Vec::new(),
+        metadata: Vec::new(),
         counters: Counters { generated: seq, ..Counters::default() },
     }
 }

@@ -8,6 +8,7 @@ mod body;
 mod collectors;
 mod host;
 mod logs;
+mod senders;
 
 use tests::{Place, Server};
 

@@ -93,8 +93,10 @@ impl CheckJob {
     /// Reads metrics that a plugin printed. What it said beside them is on its standard error.
     async fn metrics(&self, at: Timestamp, printed: &Printed) -> nagios::Run {
         let name = self.check.name.get_ref();
-        let Parsed { samples, rejected, .. } = prometheus_text::parse_body(&printed.stdout, Dialect::Text, at);
+        let Parsed { samples, rejected, described, .. } =
+            prometheus_text::parse_body(&printed.stdout, Dialect::Text, at);
         self.refuse(&rejected);
+        self.intake.described(at, &described);
         let count = samples.len();
         let mut samples = samples.into_iter().peekable();
         while samples.peek().is_some() {

@@ -111,6 +111,7 @@ impl ScrapeJob {
         let (samples, counts) = match told {
             Ok(read) => {
                 self.refuse(&read.rejected);
+                self.intake.described(at, &read.described);
                 if std::mem::take(&mut self.failed) {
                     tracing::info!(url = %self.target.uri, "the scrape works again");
                 }

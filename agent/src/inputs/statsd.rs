@@ -92,7 +92,10 @@ impl Gathered {
         let mut steps = Steps::new(i64::try_from(step_ms).unwrap_or(i64::MAX), None);
         loop {
             tokio::time::sleep(Duration::from_millis(steps.wait_ms(now()))).await;
-            let mut samples = self.flushed(steps.stamp(now())).into_iter().peekable();
+            let at = steps.stamp(now());
+            let mut samples = self.flushed(at).into_iter().peekable();
+            let described = self.shared().aggregate.described();
+            self.intake.described(at, &described);
             while samples.peek().is_some() {
                 self.intake.room().await;
                 self.intake.labeled(samples.by_ref().take(SAMPLES_AT_ONCE));

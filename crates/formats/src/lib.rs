@@ -11,6 +11,7 @@
 //! `formats` knows neither the batch nor the network nor storage, and never reads a clock: where a
 //! protocol says "now", the time is an argument.
 
+mod described;
 mod lines;
 mod parsed;
 
@@ -25,5 +26,6 @@ pub mod prometheus_text;
 pub mod remote_write;
 pub mod statsd;
 
+pub use described::{DESCRIBED_METRICS_MAX, Description, Descriptions};
 pub use lines::{LINE_BYTES_MAX, Line, LineSplitter};
 pub use parsed::{Parsed, REJECT_TEXT_CHARS_MAX, REJECTS_SHOWN_MAX, Reject, Rejects};

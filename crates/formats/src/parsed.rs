@@ -8,6 +8,8 @@ use std::fmt;
 
 use series::{Labels, Sample};
 
+use crate::described::Descriptions;
+
 /// Characters of the refused text that a [`Reject`] keeps.
 pub const REJECT_TEXT_CHARS_MAX: usize = 400;
 /// Rejections kept in full by one [`Rejects`]; of the ones after that only the first of each reason is.
@@ -20,6 +22,8 @@ pub struct Parsed {
     pub samples: Vec<(Labels, Sample)>,
     /// What was refused.
     pub rejected: Rejects,
+    /// What the input says of its metrics, where its format has a way to.
+    pub described: Descriptions,
     /// What was accepted but changed on the way, by name (`timestamp_in_ms`), with its count.
     pub notes: BTreeMap<&'static str, u64>,
 }

@@ -248,7 +248,7 @@ pub fn parse_body(body: &[u8], dialect: Dialect, now: Timestamp) -> Parsed {
                 Err(reject) => out.rejected.push(reject),
             },
             Entry::Bad(reject) => out.rejected.push(reject),
-            Entry::Type { .. } | Entry::Help { .. } | Entry::Unit { .. } | Entry::Comment | Entry::End => {}
+            entry => out.described.take(&entry),
         }
     }
     out

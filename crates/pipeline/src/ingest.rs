@@ -97,6 +97,8 @@ pub async fn batch(
         connection: Some(connection.id.0.clone()),
     };
     put(ports, vec![StreamRecord { lane: Lane::of_source(tenant, source), data: envelope.encode() }]).await?;
+    // Before the ack, so that an agent tells it again where it could not be stored.
+    metadata::note(context, tenant, metadata::of_batch(&batch)).await?;
     if context.acks == Acks::AtOnce || batch.ack_now || !all.is_empty() {
         let ranges = vec![SeqRange { from: batch.seq, to: batch.seq }];
         live::post(ports, &connection.id, &ServerFrame::Ack { epoch: batch.epoch, ranges, rejected: all }).await?;

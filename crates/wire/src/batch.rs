@@ -23,6 +23,8 @@ pub struct Batch {
     pub checks: Vec<CheckResult>,
     /// Log records.
     pub logs: Vec<LogRecord>,
+    /// What the agent was told of its metrics. Not a part of the ledger.
+    pub metadata: Vec<MetricMetadata>,
     /// The agent's ledger when the batch was closed, this batch included.
     pub counters: Counters,
 }
@@ -134,6 +136,19 @@ pub struct LogRecord {
     pub level: String,
     /// The record, joined where it took several lines.
     pub text: String,
+}
+
+/// What a metric is, as a target says: for people, and for programs that help them ask.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct MetricMetadata {
+    /// The metric's name; of an OpenMetrics target the family's.
+    pub metric: String,
+    /// Prometheus's word: `counter`, `gauge`, `histogram`, `summary`, `unknown`, ….
+    pub kind: String,
+    /// The help text.
+    pub help: String,
+    /// The unit, often empty.
+    pub unit: String,
 }
 
 /// What was refused, and why. Counts are of samples, or of lines where no sample could be read.

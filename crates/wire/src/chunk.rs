@@ -7,13 +7,13 @@
 use base64::encoded_len;
 use series::{Epoch, SourceName, Timestamp};
 
-use crate::batch::{Batch, CheckResult, LogRecord, Rejection, SeriesColumn};
+use crate::batch::{Batch, CheckResult, LogRecord, MetricMetadata, Rejection, SeriesColumn};
 use crate::compression::{compress, decompressed_bytes_max};
 use crate::frames::Counters;
 use crate::limits::{
     CHECK_NAME_BYTES_MAX, CHECK_TEXT_BYTES_MAX, CHECKS_PER_BATCH_MAX, DECOMPRESSED_BYTES_FREE, LOG_NAME_BYTES_MAX,
-    LOG_TEXT_BYTES_MAX, LOGS_PER_BATCH_MAX, PERF_ITEMS_MAX, PERF_TEXT_BYTES_MAX, SAMPLES_PER_BATCH_MAX,
-    SERIES_PER_BATCH_MAX,
+    LOG_TEXT_BYTES_MAX, LOGS_PER_BATCH_MAX, METADATA_HELP_BYTES_MAX, METADATA_NAME_BYTES_MAX, METADATA_PER_BATCH_MAX,
+    PERF_ITEMS_MAX, PERF_TEXT_BYTES_MAX, SAMPLES_PER_BATCH_MAX, SERIES_PER_BATCH_MAX,
 };
 use crate::rejections::{Rejections, truncate_text};
 
@@ -29,6 +29,8 @@ pub struct Contents {
     pub checks: Vec<CheckResult>,
     /// Log records.
     pub logs: Vec<LogRecord>,
+    /// What metrics are.
+    pub metadata: Vec<MetricMetadata>,
 }
 
 /// What [`chunk`] made.
@@ -52,15 +54,20 @@ impl Contents {
     /// Whether there is nothing in it.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.series.is_empty() && self.checks.is_empty() && self.logs.is_empty()
+        self.items() == 0
+    }
+
+    /// Series, check results, log records and described metrics.
+    fn items(&self) -> usize {
+        self.series.len() + self.checks.len() + self.logs.len() + self.metadata.len()
     }
 
     /// Gives it a name.
     #[must_use]
     pub fn into_batch(self, source: SourceName, epoch: Epoch, seq: u64, created_at: Timestamp) -> Batch {
-        let Self { series, checks, logs } = self;
+        let Self { series, checks, logs, metadata } = self;
         let counters = Counters::default();
-        Batch { source, epoch, seq, created_at, ack_now: false, series, checks, logs, counters }
+        Batch { source, epoch, seq, created_at, ack_now: false, series, checks, logs, metadata, counters }
     }
 
     /// Whether, as a batch, it keeps every limit of the reader.
@@ -69,13 +76,14 @@ impl Contents {
             || self.samples() > SAMPLES_PER_BATCH_MAX
             || self.checks.len() > CHECKS_PER_BATCH_MAX
             || self.logs.len() > LOGS_PER_BATCH_MAX
+            || self.metadata.len() > METADATA_PER_BATCH_MAX
         {
             return false;
         }
         let contents = std::mem::take(self);
         let probe = contents.into_batch(source.clone(), Epoch(u64::MAX), u64::MAX, Timestamp(i64::MAX));
         let plain = probe.encode_protobuf();
-        *self = Self { series: probe.series, checks: probe.checks, logs: probe.logs };
+        *self = Self { series: probe.series, checks: probe.checks, logs: probe.logs, metadata: probe.metadata };
         // Most of what an agent gathers fits however badly it compresses: then nobody has to try.
         let worst = encoded_len(zstd::zstd_safe::compress_bound(plain.len()), true).unwrap_or(usize::MAX);
         if plain.len() + HEADER_PAYLOAD_BYTES <= DECOMPRESSED_BYTES_FREE
@@ -92,7 +100,7 @@ impl Contents {
     /// The first and the second half, by number of items; itself where there is only one sample,
     /// check or log record.
     fn halve(mut self) -> Result<(Self, Self), Self> {
-        let items = self.series.len() + self.checks.len() + self.logs.len();
+        let items = self.items();
         if items == 1
             && let Some(column) = self.series.first_mut()
             && column.samples.len() > 1
@@ -110,7 +118,9 @@ impl Contents {
         let checks = self.checks.split_off(first.min(self.checks.len()));
         first -= self.checks.len();
         let logs = self.logs.split_off(first.min(self.logs.len()));
-        let second = Self { series, checks, logs };
+        first -= self.logs.len();
+        let metadata = self.metadata.split_off(first.min(self.metadata.len()));
+        let second = Self { series, checks, logs, metadata };
         Ok((self, second))
     }
 }
@@ -127,6 +137,12 @@ pub fn chunk(mut contents: Contents, source: &SourceName, payload_bytes_max: usi
     for log in &mut contents.logs {
         chunked.texts_cut += u64::from(keep_log_limits(log));
     }
+    for metric in &mut contents.metadata {
+        truncate_text(&mut metric.help, METADATA_HELP_BYTES_MAX);
+    }
+    // A name or a unit that is cut would be another one.
+    let keeps_limit = |text: &String| text.len() <= METADATA_NAME_BYTES_MAX;
+    contents.metadata.retain(|metric| [&metric.metric, &metric.kind, &metric.unit].into_iter().all(keeps_limit));
     contents.series.retain(|column| !column.samples.is_empty());
     let mut todo = vec![contents];
     while let Some(mut next) = todo.pop() {

@@ -17,14 +17,15 @@ use series::{Epoch, IdError, Labels, Sample, SourceName, Timestamp};
 
 use series_v1::decode_series;
 
-use crate::batch::{Batch, CheckResult, CheckState, LogRecord, PerfItem, Rejection, SeriesColumn};
+use crate::batch::{Batch, CheckResult, CheckState, LogRecord, MetricMetadata, PerfItem, Rejection, SeriesColumn};
 use crate::columns::{ColumnError, encode_timestamps, encode_values};
 use crate::compression::{compress, decompress};
 use crate::frames::Counters;
 use crate::limits::{
     BATCH_BYTES_MAX, CHECK_NAME_BYTES_MAX, CHECK_TEXT_BYTES_MAX, CHECKS_PER_BATCH_MAX, LOG_NAME_BYTES_MAX,
-    LOG_TEXT_BYTES_MAX, LOGS_PER_BATCH_MAX, PAYLOAD_BYTES_MAX, PERF_ITEMS_MAX, PERF_TEXT_BYTES_MAX, REASON_BYTES_MAX,
-    REASONS_MAX, SERIES_PER_BATCH_MAX, STRINGS_PER_BATCH_MAX,
+    LOG_TEXT_BYTES_MAX, LOGS_PER_BATCH_MAX, METADATA_HELP_BYTES_MAX, METADATA_NAME_BYTES_MAX, METADATA_PER_BATCH_MAX,
+    PAYLOAD_BYTES_MAX, PERF_ITEMS_MAX, PERF_TEXT_BYTES_MAX, REASON_BYTES_MAX, REASONS_MAX, SERIES_PER_BATCH_MAX,
+    STRINGS_PER_BATCH_MAX,
 };
 use crate::packed;
 use crate::rejections::Rejections;
@@ -139,6 +140,7 @@ impl Batch {
             logs: self.logs.iter().map(|log| log_message(log).encode_to_vec().into()).collect(),
             counters: encode_counters(&self.counters),
             packed: Bytes::new(),
+            metadata: self.metadata.iter().map(|metric| metadata_message(metric).encode_to_vec().into()).collect(),
         }
         .encode_to_vec()
     }
@@ -166,6 +168,7 @@ impl Batch {
             series,
             checks: keep_good(&message.checks, decode_check, &mut rejections),
             logs: keep_good(&message.logs, decode_log, &mut rejections),
+            metadata: keep_good(&message.metadata, decode_metadata, &mut rejections),
             counters: counters_or_none(&message.counters, &mut rejections),
         };
         Ok(Decoded { batch, rejected: rejections.into_vec() })
@@ -230,13 +233,14 @@ impl<'a> Tables<'a> {
 
 /// Holds the numbers of a batch's parts against their limits.
 fn check_counts(bytes: &[u8]) -> Result<(), DecodeError> {
-    let counts = count_fields::<13>(bytes).map_err(protobuf_error)?;
+    let counts = count_fields::<15>(bytes).map_err(protobuf_error)?;
     let limits = [
         (7, "strings", STRINGS_PER_BATCH_MAX),
         (8, "timestamp columns", SERIES_PER_BATCH_MAX),
         (9, "series", SERIES_PER_BATCH_MAX),
         (10, "check results", CHECKS_PER_BATCH_MAX),
         (11, "log records", LOGS_PER_BATCH_MAX),
+        (14, "described metrics", METADATA_PER_BATCH_MAX),
     ];
     for (field, what, max) in limits {
         let count = counts[field];
@@ -339,6 +343,22 @@ fn decode_log(bytes: &Bytes) -> Result<LogRecord, Bad> {
     at_most(log.file.len().max(log.level.len()), LOG_NAME_BYTES_MAX, "log_name_too_long")?;
     at_most(log.text.len(), LOG_TEXT_BYTES_MAX, "log_text_too_long")?;
     Ok(LogRecord { at: Timestamp(log.at_ms), file: log.file, level: log.level, text: log.text })
+}
+
+fn metadata_message(metadata: &MetricMetadata) -> schema::Metadata {
+    let MetricMetadata { metric, kind, help, unit } = metadata.clone();
+    schema::Metadata { metric, kind, help, unit }
+}
+
+fn decode_metadata(bytes: &Bytes) -> Result<MetricMetadata, Bad> {
+    let metadata = schema::Metadata::decode(bytes.clone());
+    let schema::Metadata { metric, kind, help, unit } =
+        metadata.map_err(|error| ("metadata_not_protobuf", error.to_string()))?;
+    for name in [&metric, &kind, &unit] {
+        at_most(name.len(), METADATA_NAME_BYTES_MAX, "metadata_too_long")?;
+    }
+    at_most(help.len(), METADATA_HELP_BYTES_MAX, "metadata_too_long")?;
+    Ok(MetricMetadata { metric, kind, help, unit })
 }
 
 pub(crate) fn encode_counters(counters: &Counters) -> Bytes {

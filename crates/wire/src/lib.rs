@@ -22,7 +22,7 @@ pub mod segment;
 #[cfg(test)]
 mod testing;
 
-pub use batch::{Batch, CheckResult, CheckState, LogRecord, PerfItem, Rejection, SeriesColumn};
+pub use batch::{Batch, CheckResult, CheckState, LogRecord, MetricMetadata, PerfItem, Rejection, SeriesColumn};
 pub use chunk::{Chunked, Contents, HEADER_PAYLOAD_BYTES, chunk};
 pub use codec::{DecodeError, Decoded, payload_bytes};
 pub use frames::{

@@ -29,6 +29,13 @@ pub const CHECKS_PER_BATCH_MAX: usize = 2_000;
 /// Log records of one batch.
 pub const LOGS_PER_BATCH_MAX: usize = 10_000;
 
+/// Metrics that one batch describes.
+pub const METADATA_PER_BATCH_MAX: usize = 2_000;
+/// Bytes of a described metric's name, its kind or its unit.
+pub const METADATA_NAME_BYTES_MAX: usize = 1_024;
+/// Bytes of a metric's help text.
+pub const METADATA_HELP_BYTES_MAX: usize = 1_024;
+
 /// Bytes of a check's name.
 pub const CHECK_NAME_BYTES_MAX: usize = 256;
 /// Bytes of a check's text.
@@ -83,6 +90,7 @@ mod tests {
         check(&[CHECK_NAME_BYTES_MAX, CHECK_TEXT_BYTES_MAX]);
         check(&[PERF_ITEMS_MAX, PERF_TEXT_BYTES_MAX]);
         check(&[LOG_NAME_BYTES_MAX, LOG_TEXT_BYTES_MAX]);
+        check(&[METADATA_PER_BATCH_MAX, METADATA_NAME_BYTES_MAX, METADATA_HELP_BYTES_MAX]);
         assert_eq!(DECOMPRESSED_BYTES_MAX, 4 << 20);
         assert_eq!((DECOMPRESSED_BYTES_FREE, DECOMPRESSION_RATIO_MAX), (1 << 20, 200));
         assert!(document.contains(&format!("≤ {REASONS_MAX} reasons of ≤ {REASON_BYTES_MAX}\nbytes")));

@@ -48,6 +48,9 @@ pub(crate) struct Batch {
     /// Version 2, in the place of `strings`, `timestamps` and `series`: see `packed.rs`.
     #[prost(bytes = "bytes", tag = "13")]
     pub(crate) packed: Bytes,
+    /// [`Metadata`].
+    #[prost(bytes = "bytes", repeated, tag = "14")]
+    pub(crate) metadata: Vec<Bytes>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -117,6 +120,18 @@ pub(crate) struct Log {
     pub(crate) level: String,
     #[prost(string, tag = "4")]
     pub(crate) text: String,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Metadata {
+    #[prost(string, tag = "1")]
+    pub(crate) metric: String,
+    #[prost(string, tag = "2")]
+    pub(crate) kind: String,
+    #[prost(string, tag = "3")]
+    pub(crate) help: String,
+    #[prost(string, tag = "4")]
+    pub(crate) unit: String,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use series::{Epoch, Labels, Sample, SourceName, Timestamp};
 
-use crate::{Batch, CheckResult, CheckState, Counters, LogRecord, PerfItem, SeriesColumn};
+use crate::{Batch, CheckResult, CheckState, Counters, LogRecord, MetricMetadata, PerfItem, SeriesColumn};
 
 pub(crate) fn source() -> SourceName {
     SourceName::new("web-1").unwrap()
@@ -62,7 +62,11 @@ pub(crate) fn log_record(text: &str) -> LogRecord {
     }
 }
 
-/// A batch with something of everything. The fixture of version 1 is made of it: never change it.
+pub(crate) fn metadata(metric: &str, help: &str) -> MetricMetadata {
+    MetricMetadata { metric: metric.to_owned(), kind: "gauge".to_owned(), help: help.to_owned(), unit: String::new() }
+}
+
+/// A batch with something of everything that version 1 began with. The fixture of version 1 is made of it: never change it.
 pub(crate) fn full_batch() -> Batch {
     let stale = f64::from_bits(series::STALE_NAN_BITS);
     Batch {
@@ -83,6 +87,7 @@ pub(crate) fn full_batch() -> Batch {
         ],
         checks: vec![check_result("disk", "DISK CRITICAL - free space: / 2643 MB\nlong text\nof two lines")],
         logs: vec![log_record("java.lang.IllegalStateException: gone\n\tat a.B.c(B.java:7)")],
+        metadata: Vec::new(),
         counters: Counters {
             generated: 1_000,
             evicted: 3,
@@ -107,10 +112,12 @@ pub(crate) fn any_batch() -> impl Strategy<Value = Batch> {
     let series = proptest::collection::vec(series, 0..6);
     let checks = proptest::collection::vec("\\PC{0,40}".prop_map(|text| check_result("c", &text)), 0..3);
     let logs = proptest::collection::vec("\\PC{0,40}".prop_map(|text| log_record(&text)), 0..3);
-    (series, checks, logs, any::<[u64; 5]>(), any::<bool>()).prop_map(|(series, checks, logs, numbers, ack_now)| {
+    let metadata = proptest::collection::vec("\\PC{0,40}".prop_map(|text| metadata("m", &text)), 0..3);
+    let items = (series, checks, logs, metadata);
+    (items, any::<[u64; 5]>(), any::<bool>()).prop_map(|((series, checks, logs, metadata), numbers, ack_now)| {
         let [epoch, seq, generated, evicted, buffered] = numbers;
         let counters = Counters { generated, evicted, buffered, rejected: [("r".to_owned(), seq)].into() };
         let (epoch, created_at) = (Epoch(epoch), Timestamp(evicted as i64));
-        Batch { source: source(), epoch, seq, created_at, ack_now, series, checks, logs, counters }
+        Batch { source: source(), epoch, seq, created_at, ack_now, series, checks, logs, metadata, counters }
     })
 }

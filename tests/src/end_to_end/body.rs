@@ -6,6 +6,7 @@ use tests::wait::now_ms;
 use tests::{PATIENCE, Page, Place, Receiver, disk, until, until_in};
 
 use super::host::Host;
+use super::senders::Senders;
 use super::{collectors, logs};
 
 /// How soon a sample is on the page that watches it, on a busy machine.
@@ -20,13 +21,15 @@ pub(super) async fn body(place: &Place) {
     let receiver = Receiver::start().await;
     let routing = place.document("alertmanager", "default").await;
     configure(place, &name, &alertname, &receiver).await;
-    let mut host = Host::new(place, &name);
+    let senders = Senders::start().await;
+    let mut host = Host::new(place, &name, &senders.config());
     host.agent.start();
 
     a_sample_is_found_and_stands_in_a_block(place, &name).await;
     every_check_is_shown_with_its_text(place, &host).await;
     a_page_that_watches_sees_the_sample(place, &host).await;
     collectors::collectd_reaches_the_agent(place, &host).await;
+    senders.reach_the_agent(place, &host).await;
     logs::a_log_is_followed_through_rotation(place, &host).await;
     one_page_and_one_resolve(place, &host, &alertname, &receiver).await;
     the_ledger_balances(place, &mut host).await;

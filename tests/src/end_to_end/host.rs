@@ -24,8 +24,8 @@ const PLUGINS: &[(&str, &[&str])] = &[
 ];
 
 impl Host {
-    /// An agent of `place`, not started yet.
-    pub(super) fn new(place: &Place, name: &str) -> Self {
+    /// An agent of `place`, not started yet; `senders` is put into its configuration.
+    pub(super) fn new(place: &Place, name: &str, senders: &str) -> Self {
         let mut checks = vec!["toggled".to_owned()];
         let mut config = String::from(
             r#"
@@ -48,6 +48,7 @@ command = ["FOLDER/toggled"]
 interval = "1s"
 "#,
         );
+        config.push_str(senders);
         for (plugin, arguments) in PLUGINS {
             let Some(path) = programs::plugin(plugin) else {
                 eprintln!("skipped: {plugin} is not installed (Debian: monitoring-plugins-basic)");

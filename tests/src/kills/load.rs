@@ -167,6 +167,7 @@ impl Maker {
             series,
             checks: Vec::new(),
             logs: Vec::new(),
+            metadata: Vec::new(),
             counters: Counters { generated: self.seq * each, ..Counters::default() },
         };
         let frame = AgentFrame::Batch { payload: batch.to_payload(), epoch: Some(self.epoch), seq: Some(self.seq) };

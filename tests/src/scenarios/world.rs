@@ -143,6 +143,7 @@ impl World {
             series,
             checks,
             logs,
+            metadata: Vec::new(),
             counters,
         };
         let kind = StreamKind::Batch { epoch, seq, batch: batch.encode().into() };

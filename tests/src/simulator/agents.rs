@@ -142,6 +142,7 @@ impl Agent {
             series: columns,
             checks: vec![self.result(now)],
             logs: Vec::new(),
+            metadata: Vec::new(),
             counters: self.counters(),
         };
         self.waiting.insert(self.seq, batch);

@@ -84,6 +84,7 @@ async fn metrics_that_a_plugin_prints() {
     assert_eq!(values["check_status{check=\"x\"}"], 2.0);
     assert_eq!(values.len(), 3);
     assert!(pending.series.keys().all(|labels| labels.get("job") == Some("check")));
+    assert_eq!((pending.metadata[0].metric.as_str(), pending.metadata[0].kind.as_str()), ("a", "gauge"));
     let said = section.replace("echo bad", "echo 'only | one' >&2");
     assert_eq!(ran(&said).await.0.checks[0].text, "only   one");
     let silent = "[[check]]\nname = \"x\"\nformat = \"prometheus\"\ncommand = [\"/does/not/exist\"]\n";

@@ -3,8 +3,8 @@
 
 use std::collections::HashMap;
 
-use formats::Rejects;
 use formats::prometheus_text::{Dialect, Entry, Exposition, Reading};
+use formats::{Descriptions, Rejects};
 use series::{Labels, Sample, Timestamp, stale_marker};
 
 /// The series of the last scrape.
@@ -31,6 +31,8 @@ pub(super) struct Read {
     pub(super) samples: Vec<(Labels, Sample)>,
     /// Lines that were refused.
     pub(super) rejected: Rejects,
+    /// What the target says of its metrics.
+    pub(super) described: Descriptions,
     /// How many samples the target gave.
     pub(super) scraped: usize,
     /// Series that the scrape before did not have.
@@ -61,7 +63,7 @@ impl Known {
                     self.take(&reading, at, &mut read);
                 }
                 Entry::Bad(reject) => read.rejected.push(reject),
-                Entry::Type { .. } | Entry::Help { .. } | Entry::Unit { .. } | Entry::Comment | Entry::End => {}
+                entry => read.described.take(&entry),
             }
         }
         if let (0, Some(first)) = (read.samples.len(), read.rejected.iter().find(|bad| bad.reason != "eof_missing")) {

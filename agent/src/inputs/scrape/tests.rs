@@ -82,6 +82,23 @@ async fn scraped(job: &mut ScrapeJob, at: i64) -> Vec<String> {
 }
 
 #[tokio::test]
+async fn what_a_target_says_of_its_metrics_is_told_once_and_when_it_changes() {
+    let (page, url) = Page::start().await;
+    let mut job = job(&url, "", &intake());
+    let mut told = async |at: i64, body: &str| {
+        page.says("200 OK", body);
+        job.run(Timestamp(at)).await;
+        let described = job.intake.take().metadata.into_iter();
+        described.map(|m| format!("{}|{}|{}|{}", m.metric, m.kind, m.help, m.unit)).collect::<Vec<_>>()
+    };
+    let body = "# HELP a How many.\n# TYPE a counter\na 1\n# TYPE b untyped\nb 1\n# HELP c See.\nc 1\n";
+    assert_eq!(told(1_000, body).await, ["a|counter|How many.|", "b|unknown||", "c|unknown|See.|"]);
+    assert!(told(2_000, body).await.is_empty());
+    assert_eq!(told(3_000, &body.replace("many", "few")).await, ["a|counter|How few.|"]);
+    assert_eq!(told(1_000 + 24 * 3_600_000, body).await.len(), 3, "again after a day");
+}
+
+#[tokio::test]
 async fn what_vanishes_gets_a_stale_marker_and_a_failure_ends_all() {
     let (page, url) = Page::start().await;
     let mut job = job(&url, "", &intake());

@@ -2,7 +2,8 @@
 //! (docs/decisions/017 says why).
 //!
 //! Counters are totals since the series began, so that `rate()` works across flushes; a series that
-//! begins says so by a 0 one step earlier, so that its first increments count as well. Gauges keep
+//! begins says so by a 0 one step earlier, so that its first increments count as well. Negative
+//! increments are summed up like all others, so a total may fall, and below 0. Gauges keep
 //! their value, sets tell how many members a flush had. Timers, histograms and distributions give
 //! quantiles, minimum and maximum of one flush, and `_count` and `_sum` as totals.
 //!
@@ -13,6 +14,7 @@
 use std::collections::{HashMap, HashSet};
 
 use formats::statsd::{self, Kind, Metric, Value};
+use formats::{Description, Descriptions};
 use series::{LabelError, Labels, METRIC_NAME, Sample, Timestamp, stale_marker};
 
 use super::spread::Spread;
@@ -36,6 +38,8 @@ pub(super) struct Aggregate {
     slots: Vec<Option<Slot>>,
     free: Vec<usize>,
     flushes: u64,
+    /// What series are that are new, or are no longer what was said of them.
+    described: Descriptions,
     /// Bytes of the series that is looked up, kept to save an allocation a value.
     spelling: Vec<u8>,
 }
@@ -48,7 +52,12 @@ struct Slot {
 }
 
 enum State {
-    Counter { total: f64, begun: bool },
+    /// `falls` from the first negative increment on.
+    Counter {
+        total: f64,
+        begun: bool,
+        falls: bool,
+    },
     Gauge(f64),
     Set(HashSet<u64>),
     Spread(Box<Spread>),
@@ -68,6 +77,7 @@ impl Aggregate {
             slots: Vec::new(),
             free: Vec::new(),
             flushes: 0,
+            described: Descriptions::default(),
             spelling: Vec::new(),
         }
     }
@@ -78,15 +88,15 @@ impl Aggregate {
         let (gauge_deltas, flushes) = (self.gauge_deltas, self.flushes);
         let Some(slot) = self.slots.get_mut(index).and_then(Option::as_mut) else { return Err("too_many_series") };
         match (&mut slot.state, metric.kind, metric.value) {
-            (State::Counter { total, .. }, Kind::Counter, Value::Number { value, .. }) => {
+            (State::Counter { total, falls, .. }, Kind::Counter, Value::Number { value, .. }) => {
                 let more = value / metric.rate;
-                if more < 0.0 {
-                    return Err("counter_decreases");
-                }
                 if !(*total + more).is_finite() {
                     return Err("value_out_of_range");
                 }
                 *total += more;
+                if more < 0.0 && !std::mem::replace(falls, true) {
+                    describe(&mut self.described, &slot.labels, &slot.state);
+                }
             }
             (State::Gauge(gauge), Kind::Gauge, Value::Number { value, signed }) => {
                 let next = if signed && gauge_deltas { *gauge + value } else { value };
@@ -136,6 +146,7 @@ impl Aggregate {
                     return Err("too_many_series");
                 }
                 let state = State::new(metric.kind, &labels).map_err(reason)?;
+                describe(&mut self.described, &labels, &state);
                 let slot = Some(Slot { labels: labels.clone(), touched: self.flushes, state });
                 let index = self.free.pop().unwrap_or(self.slots.len());
                 match self.slots.get_mut(index) {
@@ -151,6 +162,11 @@ impl Aggregate {
         }
         self.spellings.insert(self.spelling.as_slice().into(), index);
         Ok(index)
+    }
+
+    /// What metrics are, as far as that is new since the last call.
+    pub(super) fn described(&mut self) -> Descriptions {
+        std::mem::take(&mut self.described)
     }
 
     /// The samples of the flush at `at`, each given to `put`.
@@ -180,7 +196,7 @@ impl Aggregate {
 impl State {
     fn new(kind: Kind, labels: &Labels) -> Result<Self, LabelError> {
         Ok(match kind {
-            Kind::Counter => Self::Counter { total: 0.0, begun: false },
+            Kind::Counter => Self::Counter { total: 0.0, begun: false, falls: false },
             Kind::Gauge => Self::Gauge(0.0),
             Kind::Set => Self::Set(HashSet::new()),
             Kind::Timer | Kind::Histogram | Kind::Distribution => Self::Spread(Box::new(Spread::new(labels)?)),
@@ -191,7 +207,7 @@ impl State {
 impl Slot {
     fn flush(&mut self, at: Timestamp, before: Timestamp, put: &mut impl FnMut(Labels, Sample)) {
         match &mut self.state {
-            State::Counter { total, begun } => {
+            State::Counter { total, begun, .. } => {
                 if !std::mem::replace(begun, true) {
                     put(self.labels.clone(), Sample { at: before, value: 0.0 });
                 }
@@ -210,6 +226,23 @@ impl Slot {
         match &mut self.state {
             State::Spread(spread) => spread.end(at, put),
             _ => put(self.labels.clone(), Sample { at, value: stale_marker() }),
+        }
+    }
+}
+
+/// Says what a series' metric is in Prometheus's words. What falls is no counter there.
+fn describe(described: &mut Descriptions, labels: &Labels, state: &State) {
+    let metric = labels.metric_name().unwrap_or_default();
+    let mut set = |metric: &str, kind: &str| {
+        described.set(metric, Description { kind: kind.to_owned(), ..Description::default() });
+    };
+    match state {
+        State::Counter { falls: false, .. } => set(metric, "counter"),
+        State::Counter { falls: true, .. } | State::Gauge(_) | State::Set(_) => set(metric, "gauge"),
+        State::Spread(_) => {
+            set(metric, "summary");
+            set(&format!("{metric}_min"), "gauge");
+            set(&format!("{metric}_max"), "gauge");
         }
     }
 }

@@ -79,6 +79,14 @@ pub async fn note(
     Ok(left_out)
 }
 
+/// What an agent's batch says of metrics.
+pub(super) fn of_batch(batch: &wire::Batch) -> impl Iterator<Item = (&str, Metadata)> {
+    batch.metadata.iter().map(|described| {
+        let wire::MetricMetadata { metric, kind, help, unit } = described;
+        (metric.as_str(), Metadata { kind: kind.clone(), help: help.clone(), unit: unit.clone() })
+    })
+}
+
 async fn store(
     ports: &Ports,
     tenant: &TenantId,

@@ -133,6 +133,7 @@ pub(crate) fn batch(source: &str, seq: u64, metric: &str, samples: &[(i64, f64)]
         series: vec![SeriesColumn { labels, samples }],
         checks: Vec::new(),
         logs: Vec::new(),
+        metadata: Vec::new(),
         counters: Counters { generated, ..Counters::default() },
     }
 }

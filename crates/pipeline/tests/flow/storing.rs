@@ -1,7 +1,7 @@
 //! Push, aggregate, read: each sample once, whatever the stream repeats.
 
 use pipeline::keys::KeyKind;
-use pipeline::wire::ServerFrame;
+use pipeline::wire::{Batch, MetricMetadata, ServerFrame};
 use pipeline::{Request, TenantId, aggregate, ingest, sources};
 
 use crate::bench::{Bench, batch, frame};
@@ -147,4 +147,26 @@ async fn passive_checks_with_the_longest_texts_are_stored_and_not_only_accepted(
     let body = format!("[{}]", (0..=ingest::RESULTS_MAX).map(one).collect::<Vec<_>>().join(","));
     let request = Request { body: body.into(), ..Request::default() };
     assert_eq!(ingest::checks(&bench.context, &caller, &request).await.unwrap_err().status(), 400);
+}
+
+#[tokio::test]
+async fn what_an_agent_says_of_its_metrics_is_kept_and_the_last_word_counts() {
+    let bench = Bench::new(7);
+    let (connection, _outgoing) = bench.agent("web-1", "a").await;
+    let send = async |seq: u64, help: &str| {
+        let described = MetricMetadata {
+            metric: "shop_orders".to_owned(),
+            kind: "counter".to_owned(),
+            help: help.to_owned(),
+            unit: String::new(),
+        };
+        let batch = Batch { metadata: vec![described], ..batch("web-1", seq, "shop_orders_total", &[(1, 1.0)]) };
+        ingest::batch(&bench.context, &connection, &batch.to_payload(), None).await.unwrap();
+    };
+    send(1, "Orders.").await;
+    send(2, "All orders.").await;
+    send(2, "All orders.").await;
+    let kept = ingest::metadata::all(&bench.context.ports, &TenantId::default()).await.unwrap();
+    let shown: Vec<_> = kept.iter().map(|(metric, is)| (metric.as_str(), is.kind.as_str(), is.help.as_str())).collect();
+    assert_eq!(shown, [("shop_orders", "counter", "All orders.")]);
 }

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::limits::{PAYLOAD_BYTES_MAX, REASON_BYTES_MAX, REASONS_MAX};
-use crate::testing::{check_result, column, log_record, source};
+use crate::testing::{check_result, column, log_record, metadata, source};
 
 /// Text that does not compress.
 fn noise(bytes: usize, seed: u64) -> String {
@@ -40,6 +40,7 @@ fn what_fits_stays_in_one_piece() {
         series: vec![column("a", &[(1, 1.0)]), column("b", &[(1, 2.0)])],
         checks: vec![check_result("disk", "OK")],
         logs: vec![log_record("x")],
+        metadata: vec![metadata("a", "help")],
     };
     let chunked = chunk(contents.clone(), &source(), PAYLOAD_BYTES_MAX);
     assert_eq!(chunked, Chunked { parts: vec![contents], ..Chunked::default() });
@@ -52,6 +53,7 @@ fn much_data_becomes_several_parts_and_none_is_lost() {
         series: (0..300).map(|n| noisy_column(&format!("m{n}"), 60)).collect(),
         checks: (0..20).map(|n| check_result(&format!("c{n}"), &noise(3_000, n))).collect(),
         logs: (0..50).map(|n| log_record(&noise(2_000, n))).collect(),
+        metadata: (0..3_000).map(|n| metadata(&format!("m{n}"), &noise(100, n))).collect(),
     };
     let chunked = chunk(contents.clone(), &source(), PAYLOAD_BYTES_MAX);
     check_parts(&chunked);
@@ -64,6 +66,10 @@ fn much_data_becomes_several_parts_and_none_is_lost() {
         contents.checks.iter().collect::<Vec<_>>()
     );
     assert_eq!(parts.iter().flat_map(|part| &part.logs).collect::<Vec<_>>(), contents.logs.iter().collect::<Vec<_>>());
+    assert_eq!(
+        parts.iter().flat_map(|part| &part.metadata).collect::<Vec<_>>(),
+        contents.metadata.iter().collect::<Vec<_>>()
+    );
 }
 
 #[test]
@@ -79,7 +85,7 @@ fn one_long_series_is_cut_in_time() {
 fn a_long_text_is_cut_and_says_so() {
     let check = check_result("c", &noise(100_000, 1));
     let log = log_record(&noise(100_000, 2));
-    let contents = Contents { series: Vec::new(), checks: vec![check], logs: vec![log] };
+    let contents = Contents { series: Vec::new(), checks: vec![check], logs: vec![log], metadata: Vec::new() };
     let chunked = chunk(contents, &source(), PAYLOAD_BYTES_MAX);
     check_parts(&chunked);
     assert!(chunked.texts_cut >= 2);
@@ -106,6 +112,14 @@ fn limits_of_texts_hold_at_the_limit_and_one_past_it() {
     assert_eq!(check(1, 1, PERF_TEXT_BYTES_MAX + 1), 1);
     let log = |text: usize| cut(Contents { logs: vec![log_record(&"x".repeat(text))], ..Contents::default() });
     assert_eq!([log(LOG_TEXT_BYTES_MAX), log(LOG_TEXT_BYTES_MAX + 1)], [0, 1]);
+    let described = |name: usize, help: usize| {
+        let metadata = vec![metadata(&"m".repeat(name), &"x".repeat(help))];
+        let chunked = chunk(Contents { metadata, ..Contents::default() }, &source(), PAYLOAD_BYTES_MAX);
+        chunked.parts.first().map(|part| part.metadata[0].help.len())
+    };
+    assert_eq!(described(METADATA_NAME_BYTES_MAX, METADATA_HELP_BYTES_MAX), Some(METADATA_HELP_BYTES_MAX));
+    assert_eq!(described(1, METADATA_HELP_BYTES_MAX + 1), Some(METADATA_HELP_BYTES_MAX), "a help text is cut");
+    assert_eq!(described(METADATA_NAME_BYTES_MAX + 1, 1), None, "a name is not");
 }
 
 #[test]
@@ -114,12 +128,13 @@ fn what_cannot_fit_comes_back_as_a_rejection() {
         series: vec![column("m", &[(1, 1.0)])],
         checks: vec![check_result("c", "text")],
         logs: vec![log_record("x")],
+        metadata: vec![metadata("a", "help")],
     };
     let chunked = chunk(contents, &source(), HEADER_PAYLOAD_BYTES);
     assert_eq!(chunked.parts, vec![]);
     assert_eq!(chunked.rejected.len(), 1);
     let rejection = &chunked.rejected[0];
-    assert_eq!((rejection.reason.as_str(), rejection.count), ("too_large_for_a_batch", 3));
+    assert_eq!((rejection.reason.as_str(), rejection.count), ("too_large_for_a_batch", 4));
     assert_eq!(rejection.first, r#"m{instance="web-1"}"#);
 }
 

@@ -4,10 +4,10 @@ use super::*;
 use crate::compression::decompressed_bytes_max;
 use crate::limits::SAMPLES_PER_BATCH_MAX;
 use crate::limits::{DECOMPRESSED_BYTES_FREE, DECOMPRESSED_BYTES_MAX};
-use crate::testing::{any_batch, check_result, column, full_batch, log_record, source};
+use crate::testing::{any_batch, check_result, column, full_batch, log_record, metadata, source};
 
 fn empty_batch() -> Batch {
-    Batch { series: Vec::new(), checks: Vec::new(), logs: Vec::new(), ..full_batch() }
+    Batch { series: Vec::new(), checks: Vec::new(), logs: Vec::new(), metadata: Vec::new(), ..full_batch() }
 }
 
 fn message() -> schema::Batch {
@@ -201,6 +201,9 @@ fn parts_at_the_limit_and_one_past_it() {
     let logs = |n: usize| decode_message(&schema::Batch { logs: vec![Bytes::new(); n], ..message() });
     assert!(logs(LOGS_PER_BATCH_MAX).is_ok());
     check_error(logs(LOGS_PER_BATCH_MAX + 1), "batch_too_many");
+    let metadata = |n: usize| decode_message(&schema::Batch { metadata: vec![Bytes::new(); n], ..message() });
+    assert!(metadata(METADATA_PER_BATCH_MAX).is_ok());
+    check_error(metadata(METADATA_PER_BATCH_MAX + 1), "batch_too_many");
 }
 
 #[test]
@@ -240,6 +243,16 @@ fn texts_at_the_limit_and_one_past_it() {
     assert_eq!(log(LOG_NAME_BYTES_MAX, LOG_TEXT_BYTES_MAX), "");
     assert_eq!(log(LOG_NAME_BYTES_MAX + 1, 1), "log_name_too_long");
     assert_eq!(log(1, LOG_TEXT_BYTES_MAX + 1), "log_text_too_long");
+
+    let described = |name: usize, help: usize| {
+        let metadata = vec![metadata(&"m".repeat(name), &"x".repeat(help)), metadata("good", "")];
+        let decoded = Batch::decode(&Batch { metadata, ..empty_batch() }.encode()).unwrap();
+        assert_eq!(decoded.batch.metadata.last().map(|good| good.metric.as_str()), Some("good"));
+        decoded.rejected.first().map(|rejection| rejection.reason.clone()).unwrap_or_default()
+    };
+    assert_eq!(described(METADATA_NAME_BYTES_MAX, METADATA_HELP_BYTES_MAX), "");
+    assert_eq!(described(METADATA_NAME_BYTES_MAX + 1, 1), "metadata_too_long");
+    assert_eq!(described(1, METADATA_HELP_BYTES_MAX + 1), "metadata_too_long");
 
     let counters = |reasons: usize, bytes: usize| {
         let rejected = (0..reasons).map(|n| (format!("{n:0bytes$}"), 1)).collect();

@@ -53,7 +53,35 @@ fn counters_are_totals_that_begin_at_zero() {
     assert_eq!(it.flush(), ["a 5", "b{k=\"v\"} 3"]);
     it.add("a:0.5|c");
     assert_eq!(it.flush(), ["a 5.5", "b{k=\"v\"} 3"]);
-    assert_eq!(it.add("a:-1|c").by_reason().get("counter_decreases"), Some(&1));
+}
+
+#[test]
+fn a_counter_may_fall_and_below_zero() {
+    let mut it = Flushed::new();
+    assert!(it.add("a:5|c\na:-2|c\na:-0.5|c|@0.5\nother:1|c").is_empty());
+    assert_eq!(it.flush(), ["a 0 @-10000", "a 2", "other 0 @-10000", "other 1"]);
+    // An interval whose sum is negative.
+    assert!(it.add("a:-10|c\na:3|c\nother:1|c").is_empty());
+    assert_eq!(it.flush(), ["a -5", "other 2"]);
+    it.add("a:5|c");
+    assert_eq!(it.flush(), ["a 0", "other 2"]);
+    assert!(it.add("fresh:-1|c").is_empty(), "also as the first value of all");
+    assert_eq!(it.flush()[1..3], ["fresh -1", "fresh 0 @-10000"]);
+    assert_eq!(it.add("a:-1e308|c\na:-1e308|c\nother:1|c").by_reason().get("value_out_of_range"), Some(&1));
+}
+
+#[test]
+fn metrics_are_described_when_they_begin_and_when_they_fall() {
+    let mut it = Flushed::new();
+    let mut described = |lines: &str| -> Vec<String> {
+        it.add(lines);
+        it.aggregate.described().iter().map(|(metric, is)| format!("{metric} {}", is.kind)).collect()
+    };
+    let all = ["a counter", "g gauge", "t summary", "t_max gauge", "t_min gauge", "u gauge"];
+    assert_eq!(described("a:1|c\ng:1|g\nt:1|ms\nu:x|s"), all);
+    assert!(described("a:2|c\nt:3|ms").is_empty());
+    assert_eq!(described("a:-1|c"), ["a gauge"]);
+    assert!(described("a:-1|c\na:1|c").is_empty());
 }
 
 #[test]
