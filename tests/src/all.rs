@@ -25,6 +25,7 @@
 //!   blocks fails for a quarter of an hour.
 //! * `same_answers`: Debian's Prometheus sends by remote_write, then both answer 20 queries, and bad ones, the
 //!   same; `promtool query` reads us.
+//! * `same_language`: the same samples in Prometheus and here, then 1,700 expressions, each with the same value or refusal.
 //! * `pushes`: remote write, OTLP (by OpenTelemetry's own SDK too) and compressed Graphite through `serve`:
 //!   the samples are found, the ledger balances, a bomb costs no memory.
 //! * `scenarios`: `scenarios/*.txt`, samples in, states and notifications out, on a clock that stands.
@@ -50,6 +51,7 @@ mod pagerduty;
 mod power_cuts;
 mod pushes;
 mod same_answers;
+mod same_language;
 mod scenarios;
 mod simulation;
 mod storm;

@@ -182,7 +182,8 @@ impl Prometheus {
 }
 
 impl Compared {
-    fn add(&mut self, what: &str, theirs: &Value, ours: &Value) {
+    /// Two answers' `data` under the words for what was asked.
+    pub fn add(&mut self, what: &str, theirs: &Value, ours: &Value) {
         let (a, b) = (points(theirs), points(ours));
         if theirs["resultType"] == ours["resultType"] && a == b {
             self.exact += 1;
@@ -191,7 +192,7 @@ impl Compared {
         let near = |(key, x): (&(String, String), &String)| {
             let (Some(y), Ok(x)) = (b.get(key), x.parse::<f64>()) else { return false };
             let Ok(y) = y.parse::<f64>() else { return false };
-            x == y || (x.is_nan() && y.is_nan()) || (x - y).abs() <= 1e-9 * x.abs().max(y.abs())
+            x == y || (x.is_nan() && y.is_nan()) || (x - y).abs() <= (1e-9 * x.abs().max(y.abs())).max(1e-12)
         };
         if a.len() == b.len() && a.iter().all(near) {
             self.rounded += 1;

@@ -55,12 +55,21 @@ fn clamp(value: f64, args: &[f64]) -> Option<f64> {
     if max < min { None } else { Some(upper(lower(value, max), min)) }
 }
 
-/// The greater of two; NaN if one is.
+/// The greater of two as Prometheus has it: +Inf whatever the other is, else NaN if one is.
 pub(super) fn upper(a: f64, b: f64) -> f64 {
-    if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) }
+    if a == f64::INFINITY || b == f64::INFINITY {
+        f64::INFINITY
+    } else if a.is_nan() || b.is_nan() {
+        f64::NAN
+    } else if a == b {
+        // 0 is greater than -0.
+        if a.is_sign_negative() { b } else { a }
+    } else {
+        a.max(b)
+    }
 }
 
-/// The smaller of two; NaN if one is.
+/// The smaller of two: -Inf whatever the other is, else NaN if one is.
 pub(super) fn lower(a: f64, b: f64) -> f64 {
-    if a.is_nan() || b.is_nan() { f64::NAN } else { a.min(b) }
+    -upper(-a, -b)
 }
