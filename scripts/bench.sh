@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The figures that the documents quote, measured on this machine, each beside its anchor where
-# that is installed. With the rounds below it takes about 20 minutes; nothing of it is a test.
+# that is installed. With the rounds below it takes about 20 minutes, and what storing and asking
+# cost (bench-data.sh, called at the end) as long again; nothing of it is a test.
 #
 #   SECONDS_AGENT=300   how long the agent (and node_exporter beside it) is watched
 #   ROUNDS=100          rounds of each latency; the slow ways take some seconds each
@@ -100,3 +101,5 @@ else
   echo "node_exporter is not installed (Debian: prometheus-node-exporter): no anchor beside it"
 fi
 printf 'daywatch serve   RSS %s MiB\n' "$(rss $serve)"
+
+scripts/bench-data.sh
