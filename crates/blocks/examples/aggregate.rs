@@ -1,12 +1,12 @@
 //! What the samples of a batch cost on their way into a block: decode, join, encode, and reading
 //! one series back.
 //!
-//! `cargo run --release -p blocks --example aggregate`: 100 agents with 100 series each, six samples
-//! a series. CPU seconds, because the machine has other things to do.
+//! `cargo run --profile up -p blocks --example aggregate`: 100 agents with 100 series each, six samples
+//! a series; "new" is without the memory of earlier batches. CPU seconds, because the machine has other things to do.
 
-use blocks::{Block, BlockReader, join};
+use blocks::{Block, BlockReader, Order, join};
 use series::{Epoch, Labels, Sample, SourceName, Timestamp};
-use wire::{Batch, Contents, SeriesColumn};
+use wire::{Batch, Contents, DICTIONARY_BYTES_MAX, Dictionaries, SeriesColumn};
 
 const AGENTS: usize = 100;
 const SERIES: usize = 100;
@@ -59,9 +59,18 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let encoded = measured("encode batches", samples, || batches.iter().map(Batch::encode).collect::<Vec<_>>());
     let decode = || encoded.iter().map(|bytes| Batch::decode(bytes)).collect::<Result<Vec<_>, _>>();
+    measured("decode batches, new", samples, decode)?;
+    let known = Dictionaries::new(1, DICTIONARY_BYTES_MAX);
+    let inspect = || encoded.iter().map(|bytes| Batch::inspect(bytes, &known)).collect::<Result<Vec<_>, _>>();
+    measured("look at batches", samples, inspect)?;
+    let decode_one = |bytes: &Vec<u8>| Batch::decode_known(bytes, &mut |_| None, Some(&known));
+    let decode = || encoded.iter().map(decode_one).collect::<Result<Vec<_>, _>>();
     let columns = measured("decode batches", samples, decode)?;
     let columns: Vec<SeriesColumn> = columns.into_iter().flat_map(|decoded| decoded.batch.series).collect();
-    let block = measured("join", samples, || join(columns.iter().cloned()));
+    measured("join, new", samples, || join(columns.iter().cloned()));
+    let mut order = Order::default();
+    let block = measured("join", samples, || order.join(columns.to_vec()));
+    measured("copy what is joined", samples, || columns.to_vec());
     let bytes = measured("encode block", samples, || block.encode());
     let decoded = measured("decode block", samples, || Block::decode(bytes.clone()))?;
     if decoded != block {

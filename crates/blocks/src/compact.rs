@@ -13,7 +13,7 @@
 //! source's share is exact unless several unlabelled senders write the same identity.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bytes::Bytes;
 use series::{DAY_MS, Labels, SourceName, Timestamp, Window, rollup_width};
@@ -104,11 +104,12 @@ pub fn pack(block: Block, notes: PackNotes) -> Packed {
     let mut counted = Counted::default();
     counted.add(&block);
     counted.attribute(&mut sources);
+    let (min_time, max_time) = block.span().unwrap_or((notes.window.start, notes.window.start));
     let item = ManifestItem {
         name: (!block.is_empty()).then(|| object_name(notes.level, &bytes, notes.made_at)),
         level: notes.level,
-        min_time: block.min_time().unwrap_or(notes.window.start),
-        max_time: block.max_time().unwrap_or(notes.window.start),
+        min_time,
+        max_time,
         bytes: bytes.len() as u64,
         samples: block.samples(),
         series: block.series(),
@@ -228,7 +229,7 @@ impl Joiner {
             objects.push(Object::Samples { name: part.name.clone(), bytes });
         }
         self.counted.add(&block);
-        if let (Some(min), Some(max)) = (block.min_time(), block.max_time()) {
+        if let Some((min, max)) = block.span() {
             self.span = Some(self.span.map_or((min, max), |(first, last)| (first.min(min), last.max(max))));
         }
         if matches!(level, Level::Hour | Level::Day) && !block.is_empty() {
@@ -302,11 +303,16 @@ struct Counted {
 
 impl Counted {
     fn add(&mut self, block: &Block) {
+        let mut by_label: HashMap<&str, u64> = HashMap::new();
         for column in block.columns() {
-            let samples = column.samples.len() as u64;
-            match column.labels.get(SOURCE_LABEL).and_then(|name| SourceName::new(name).ok()) {
-                Some(name) => *self.by_label.entry(name).or_default() += samples,
-                None => self.unlabelled += samples,
+            *by_label.entry(column.labels.get(SOURCE_LABEL).unwrap_or_default()).or_default() +=
+                column.samples.len() as u64;
+        }
+        for (name, samples) in by_label {
+            // No source has an empty name.
+            match SourceName::new(name) {
+                Ok(name) => *self.by_label.entry(name).or_default() += samples,
+                Err(_) => self.unlabelled += samples,
             }
         }
     }

@@ -29,6 +29,8 @@ use std::hash::{BuildHasherDefault, Hash, Hasher};
 use series::{Labels, Sample, Timestamp, Window, winner};
 use wire::SeriesColumn;
 
+use crate::order::Spread;
+
 /// A set of identified samples: columns sorted by labels, each label set once, none empty; within
 /// a column samples sorted by time, each time once.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -61,17 +63,22 @@ pub fn join_counted(columns: impl IntoIterator<Item = SeriesColumn>) -> Joined {
         columns = grouped(shared(columns));
         columns.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
     }
+    let block = joined_columns(columns);
+    Joined { superseded: came_in - block.samples(), block }
+}
+
+/// Of columns sorted by labels, each label set once.
+pub(crate) fn joined_columns(mut columns: Vec<SeriesColumn>) -> Block {
     for column in &mut columns {
         normalize(&mut column.samples);
     }
     columns.retain(|column| !column.samples.is_empty());
-    let block = Block { columns };
-    Joined { superseded: came_in - block.samples(), block }
+    Block { columns }
 }
 
 /// One column for labels that are the very same bytes in memory, which is known without a look at them: a
 /// reader that knows its series gives the same labels again and again.
-fn shared(columns: Vec<SeriesColumn>) -> Vec<SeriesColumn> {
+pub(crate) fn shared(columns: Vec<SeriesColumn>) -> Vec<SeriesColumn> {
     let mut places: HashMap<usize, usize, BuildHasherDefault<Spread>> =
         HashMap::with_capacity_and_hasher(columns.len(), BuildHasherDefault::default());
     let mut shared: Vec<SeriesColumn> = Vec::new();
@@ -88,26 +95,9 @@ fn shared(columns: Vec<SeriesColumn>) -> Vec<SeriesColumn> {
     shared
 }
 
-/// Places in memory as hashes.
-#[derive(Default)]
-struct Spread(u64);
-
-impl Hasher for Spread {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, _: &[u8]) {}
-
-    fn write_usize(&mut self, place: usize) {
-        let spread = (place as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        self.0 = spread ^ (spread >> 32);
-    }
-}
-
 /// One column a series. By hash, because most columns are of series that came already, and label
 /// sets that begin alike are slow to compare.
-fn grouped(columns: Vec<SeriesColumn>) -> Vec<SeriesColumn> {
+pub(crate) fn grouped(columns: Vec<SeriesColumn>) -> Vec<SeriesColumn> {
     let mut places: HashMap<Hashed, usize, BuildHasherDefault<AsItIs>> =
         HashMap::with_capacity_and_hasher(columns.len(), BuildHasherDefault::default());
     let mut grouped: Vec<SeriesColumn> = Vec::new();
@@ -211,16 +201,23 @@ impl Block {
         self.columns.is_empty()
     }
 
+    /// Times of the earliest and the latest sample.
+    #[must_use]
+    pub fn span(&self) -> Option<(Timestamp, Timestamp)> {
+        let ends = |column: &SeriesColumn| Some((column.samples.first()?.at, column.samples.last()?.at));
+        self.columns.iter().filter_map(ends).reduce(|(min, max), (first, last)| (min.min(first), max.max(last)))
+    }
+
     /// Time of the earliest sample.
     #[must_use]
     pub fn min_time(&self) -> Option<Timestamp> {
-        self.columns.iter().filter_map(|column| column.samples.first()).map(|sample| sample.at).min()
+        self.span().map(|(min, _)| min)
     }
 
     /// Time of the latest sample.
     #[must_use]
     pub fn max_time(&self) -> Option<Timestamp> {
-        self.columns.iter().filter_map(|column| column.samples.last()).map(|sample| sample.at).max()
+        self.span().map(|(_, max)| max)
     }
 }
 
@@ -246,26 +243,41 @@ pub fn split_by_window(
     windows
 }
 
-/// Cuts a block's columns into places: `place` answers where a sample goes, and the last time up to which
-/// the series' next samples go there too. Columns keep their order within a place; nothing is joined.
+/// Cuts a block into places: `place` answers where a sample goes, and the last time up to which the series'
+/// next samples go there too.
 #[must_use]
-pub fn split_by<P: Ord + Copy>(
+pub fn split_by<P: Ord + Copy>(block: Block, place: impl Fn(Timestamp) -> (P, Timestamp)) -> BTreeMap<P, Block> {
+    // Mostly all of it goes to one place.
+    if let Some((min, max)) = block.span()
+        && let (to, until) = place(min)
+        && max <= until
+    {
+        return BTreeMap::from([(to, block)]);
+    }
+    let places = columns_by(block.columns, place);
+    // Of each place the columns keep their order, each series stands there once, and what is cut has a sample.
+    places.into_iter().map(|(place, columns)| (place, Block { columns })).collect()
+}
+
+fn columns_by<P: Ord + Copy>(
     columns: Vec<SeriesColumn>,
     place: impl Fn(Timestamp) -> (P, Timestamp),
 ) -> BTreeMap<P, Vec<SeriesColumn>> {
     let mut places: BTreeMap<P, Vec<SeriesColumn>> = BTreeMap::new();
     // Neighbours nearly always go to the same place: they are looked up once.
     let mut run: Option<(P, Vec<SeriesColumn>)> = None;
-    let mut put = |to: P, column: SeriesColumn| match &mut run {
-        Some((place, columns)) if *place == to => columns.push(column),
-        _ => {
+    let mut put = |to: P, column: SeriesColumn, whole: bool| {
+        if run.as_ref().is_none_or(|(place, _)| *place != to) {
             let columns = places.remove(&to).unwrap_or_default();
             if let Some((place, columns)) = run.replace((to, columns)) {
                 places.insert(place, columns);
             }
-            if let Some((_, columns)) = &mut run {
-                columns.push(column);
-            }
+        }
+        let Some((_, columns)) = &mut run else { return };
+        match columns.last_mut() {
+            // The next stretch of a series that stands there already.
+            Some(last) if !whole && last.labels == column.labels => last.samples.extend(column.samples),
+            _ => columns.push(column),
         }
     };
     for SeriesColumn { labels, samples } in columns {
@@ -274,11 +286,11 @@ pub fn split_by<P: Ord + Copy>(
             let (to, until) = place(first.at);
             let inside = rest.partition_point(|sample| sample.at <= until).max(1);
             if inside == samples.len() {
-                put(to, SeriesColumn { labels, samples });
+                put(to, SeriesColumn { labels, samples }, true);
                 break;
             }
             let (taken, left) = rest.split_at(inside);
-            put(to, SeriesColumn { labels: labels.clone(), samples: taken.to_vec() });
+            put(to, SeriesColumn { labels: labels.clone(), samples: taken.to_vec() }, false);
             rest = left;
         }
     }

@@ -31,9 +31,9 @@ use crate::join::Block;
 pub(crate) const MAGIC: [u8; 4] = *b"DWb1";
 /// Bytes at which a page is closed, before compression.
 pub const PAGE_BYTES: usize = 32 * 1024;
-/// zstd's level for pages: a young block is read a few times and compacted within the hour, and levels above gain
+/// zstd's level for pages and index: a young block is read a few times and compacted within the hour, and levels above gain
 /// little on columns.
-const PAGE_ZSTD_LEVEL: i32 = 1;
+const ZSTD_LEVEL: i32 = 1;
 /// Bytes of one page before compression. A window of 10 min has at most 600,000 times, so that no
 /// column of one comes near; a page holds one column at least.
 pub const PAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -70,8 +70,9 @@ impl Block {
     /// The block's bytes.
     #[must_use]
     pub fn encode(&self) -> Bytes {
-        let (pages, entries) = encode_pages(self.columns());
-        let index = compress(&encode_index(self, &entries));
+        let mut packer = Packer::new(ZSTD_LEVEL);
+        let (pages, entries) = encode_pages(self.columns(), &mut packer);
+        let index = packer.pack(&encode_index(self, &entries));
         let mut out = Vec::with_capacity(8 + index.len() + pages.len());
         out.extend_from_slice(&MAGIC);
         // An index is at most `INDEX_BYTES_MAX`, which is below 2^32.
@@ -90,18 +91,17 @@ pub(crate) struct PageEntry {
     pub(crate) series: usize,
 }
 
-fn encode_pages(columns: &[SeriesColumn]) -> (Vec<u8>, Vec<PageEntry>) {
+fn encode_pages(columns: &[SeriesColumn], packer: &mut Packer) -> (Vec<u8>, Vec<PageEntry>) {
     let (mut out, mut entries) = (Vec::new(), Vec::new());
-    let mut packer = Packer::new(PAGE_ZSTD_LEVEL);
     let mut page = Page::default();
     for column in columns {
         page.push(column);
         if page.bytes() >= PAGE_BYTES {
-            entries.push(page.close(&mut out, &mut packer));
+            entries.push(page.close(&mut out, packer));
         }
     }
     if page.series > 0 {
-        entries.push(page.close(&mut out, &mut packer));
+        entries.push(page.close(&mut out, packer));
     }
     (out, entries)
 }
@@ -170,39 +170,67 @@ impl<'a> Page<'a> {
     }
 }
 
+/// The texts of an index, each once.
+#[derive(Default)]
+struct Strings<'a> {
+    all: Vec<&'a [u8]>,
+    index: HashMap<&'a [u8], u32>,
+    /// What came after each text in the same place of the next series, when it last was there.
+    next: Vec<u32>,
+}
+
+impl<'a> Strings<'a> {
+    /// The index of `text`, which follows another in its place. Series of one metric have the same texts in the same
+    /// order as those of the metric before: mostly no text has to be hashed.
+    fn index(&mut self, text: &'a [u8], before: Option<u32>) -> u32 {
+        let before = before.map(|index| index as usize);
+        let guess = before.and_then(|before| self.next.get(before)).copied();
+        if let Some(guess) = guess.filter(|guess| self.all.get(*guess as usize) == Some(&text)) {
+            return guess;
+        }
+        let index = *self.index.entry(text).or_insert_with(|| {
+            self.all.push(text);
+            self.next.push(u32::MAX);
+            (self.all.len() - 1) as u32
+        });
+        if let Some(next) = before.and_then(|before| self.next.get_mut(before)) {
+            *next = index;
+        }
+        index
+    }
+}
+
 fn encode_index(block: &Block, pages: &[PageEntry]) -> Vec<u8> {
     let mut out = Vec::with_capacity(block.columns().len() * 24 + 64);
-    put_zigzag(&mut out, block.min_time().map_or(0, |at| at.0));
-    put_zigzag(&mut out, block.max_time().map_or(0, |at| at.0));
+    let (min, max) = block.span().unwrap_or_default();
+    put_zigzag(&mut out, min.0);
+    put_zigzag(&mut out, max.0);
     put_varint(&mut out, block.samples());
 
-    let mut strings: Vec<&str> = Vec::new();
-    let mut string_index: HashMap<&str, u64> = HashMap::new();
+    let mut strings = Strings::default();
     let mut series = Vec::with_capacity(block.columns().len() * 16);
     // The texts of the series before, and of this one: neighbours share most of them.
-    let mut before: Vec<(&str, u64)> = Vec::new();
-    let mut now = Vec::new();
+    let mut before: Vec<(&[u8], u32)> = Vec::new();
+    let mut now: Vec<(&[u8], u32)> = Vec::new();
     for column in block.columns() {
-        for (at, text) in column.labels.iter().flat_map(|(name, value)| [name, value]).enumerate() {
-            let known = before.get(at).filter(|(other, _)| *other == text).map(|(_, index)| *index);
-            let index = known.unwrap_or_else(|| {
-                *string_index.entry(text).or_insert_with(|| {
-                    strings.push(text);
-                    (strings.len() - 1) as u64
-                })
-            });
+        for (at, text) in column.labels.texts().enumerate() {
+            let index = match before.get(at) {
+                Some((same, index)) if *same == text => *index,
+                other => strings.index(text, other.map(|(_, index)| *index)),
+            };
             now.push((text, index));
         }
         put_varint(&mut series, (now.len() / 2) as u64);
-        now.iter().for_each(|(_, index)| put_varint(&mut series, *index));
+        now.iter().for_each(|(_, index)| put_varint(&mut series, u64::from(*index)));
         put_varint(&mut series, column.samples.len() as u64);
         std::mem::swap(&mut before, &mut now);
         now.clear();
     }
+    let strings = strings.all;
 
     put_varint(&mut out, strings.len() as u64);
     for text in strings {
-        put_bytes(&mut out, text.as_bytes());
+        put_bytes(&mut out, text);
     }
     put_varint(&mut out, pages.len() as u64);
     for page in pages {

@@ -11,6 +11,7 @@ mod layout;
 mod ledger;
 mod manifest;
 mod notes;
+mod order;
 pub mod parquet;
 mod plan;
 mod reader;
@@ -31,6 +32,7 @@ pub use manifest::{
     JSON_BYTES_MAX, Level, MANIFEST_BYTES_MAX, ManifestError, ManifestItem, PLAIN_JSON_BYTES_MAX, PartObject,
     RollupObject, live, orphans,
 };
+pub use order::{ORDERED_SERIES_MAX, Order};
 pub use plan::{
     Job, KEEP_REPLACED_MS, Known, LATE_EVERY_MS, LATE_ITEMS_MAX, SETTLE_MS, Sweep, closed_through, deletable,
     hours_touched, live_of, plan, readable_of, sweep,

@@ -7,11 +7,12 @@
 
 mod compact;
 mod daily;
+mod orders;
 mod rejoin;
 
 use std::collections::BTreeMap;
 
-use blocks::{BatchNote, Level, PackNotes, SourceNote, join, join_counters, pack, split_by};
+use blocks::{BatchNote, Block, Level, PackNotes, SourceNote, join_counters, pack, split_by};
 use ports::{Condition, Delivered, ITEM_BYTES_MAX, Key, Partition, Ports, TenantId, Timestamp, Write};
 use series::{DAY_MS, Epoch, SourceName, TEN_MINUTES_MS, Window};
 use wire::{Batch, Counters, Rejection, SeriesColumn, StreamEnvelope, StreamKind};
@@ -19,6 +20,7 @@ use wire::{Batch, Counters, Rejection, SeriesColumn, StreamEnvelope, StreamKind}
 pub use blocks::{KEEP_REPLACED_MS, LATE_EVERY_MS, SETTLE_MS};
 pub use compact::{FLIP_MS_MAX, FLIPS_PER_RUN_MAX, SWEPT_PER_RUN_MAX, compact};
 pub use daily::{EXPIRED_PER_RUN_MAX, ORPHAN_AGE_MS, ORPHANS_NOTED_MAX};
+pub use orders::{ORDERS_SERIES_MAX, Orders};
 pub use rejoin::{Rejoined, rejoin};
 
 use crate::error::Fault;
@@ -112,9 +114,11 @@ async fn attempt<'a>(context: &Context, records: &'a [Delivered], pulses: &mut P
         }
     }
     let with_samples = tenants.values().any(|gathered| !gathered.columns.is_empty());
+    // An invocation has one shard's records.
+    let shard = records.first().map_or("", |record| record.shard.as_str());
     for (tenant, gathered) in tenants {
         let arrived_through = through.get(&tenant).copied().unwrap_or_default();
-        gathered.store(context, &tenant, arrived_through).await?;
+        gathered.store(context, (&tenant, shard), arrived_through).await?;
     }
     Ok(with_samples)
 }
@@ -228,7 +232,12 @@ impl Gathered {
         }
     }
 
-    async fn store(self, context: &Context, tenant: &TenantId, arrived_through: Timestamp) -> Result<(), Fault> {
+    async fn store(
+        self,
+        context: &Context,
+        (tenant, shard): (&TenantId, &str),
+        arrived_through: Timestamp,
+    ) -> Result<(), Fault> {
         let now = context.ports.clock.now();
         let current = Window::of_block(now, TEN_MINUTES_MS);
         let oldest_open = current.previous().start;
@@ -244,8 +253,8 @@ impl Gathered {
         };
         // Joined first: a series' samples are cut where the parts meet, and each part is in order already.
         let mut parts: BTreeMap<(Level, Window), Part> = BTreeMap::new();
-        for (place, columns) in split_by(join(self.columns).into_columns(), stretch) {
-            parts.entry(place).or_default().columns = columns;
+        for (place, block) in split_by(context.orders.join(tenant, shard, self.columns), stretch) {
+            parts.entry(place).or_default().block = block;
         }
         for ((source, window), notes) in self.notes {
             let part = parts.entry(place(window)).or_default();
@@ -268,7 +277,7 @@ impl Gathered {
 
 #[derive(Default)]
 struct Part {
-    columns: Vec<SeriesColumn>,
+    block: Block,
     sources: BTreeMap<SourceName, SourceNote>,
 }
 
@@ -284,7 +293,7 @@ impl Part {
         let sources = self.sources.into_values().collect();
         let made_at = context.ports.clock.now();
         let notes = PackNotes { level, window, sources, replaces: Vec::new(), arrived_through, made_at };
-        let mut packed = pack(join(self.columns), notes);
+        let mut packed = pack(self.block, notes);
         let block = std::mem::take(&mut packed.block);
         let announced = context.head.as_ref().map(|head| head.put(tenant));
         manifest::put(&context.ports, tenant, packed).await?;

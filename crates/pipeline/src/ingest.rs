@@ -21,7 +21,10 @@ use ports::{Accepted, Condition, Key, Partition, Ports, RECORDS_PER_PUT_MAX, Str
 use serde::Serialize;
 use series::{Epoch, Lane, SourceName};
 use wire::limits::BATCH_BYTES_MAX;
-use wire::{Batch, Contents, Counters, Rejection, SeqRange, SeriesColumn, ServerFrame, StreamEnvelope, StreamKind};
+use wire::{
+    Batch, Contents, Counters, DecodeError, Decoded, Inspected, MetricMetadata, Rejection, SeqRange, SeriesColumn,
+    ServerFrame, StreamEnvelope, StreamKind,
+};
 
 use crate::acks::Acks;
 use crate::connect::Connection;
@@ -65,9 +68,9 @@ pub async fn batch(
     let Some(source) = &connection.source else {
         return refuse(ports, connection, "no_hello", "say hello before the first batch").await;
     };
-    let decoded = wire::payload_bytes(payload).and_then(|bytes| Ok((Batch::decode(&bytes)?, bytes)));
-    let (decoded, bytes) = match decoded {
-        Ok(decoded) => decoded,
+    let read = wire::payload_bytes(payload).and_then(|bytes| taken(context, source, bytes));
+    let Taken { epoch, seq, ack_now, body, metadata, listed, rejected } = match read {
+        Ok(taken) => taken,
         Err(error) => {
             crate::aggregate::quarantine(ports, &connection.caller.tenant, payload.as_bytes(), error.reason()).await?;
             note_rejected(context, connection, source, (error.reason(), &error.to_string()), name).await?;
@@ -79,31 +82,59 @@ pub async fn batch(
             return refuse(ports, connection, error.reason(), &error.to_string()).await;
         }
     };
-    let mut batch = decoded.batch;
-    let out_of_time = take_out_of_time(&mut batch.series, ports.clock.now(), context.settings.raw_retention_ms);
-    let all = [decoded.rejected, out_of_time.clone()].concat();
-    // A batch that is taken whole travels on as its own bytes, and every reader finds its bad parts
-    // again; one that is written anew has them no more, so they are listed beside it.
-    let whole = out_of_time.is_empty() && batch.source == *source;
-    batch.source = source.clone();
-    let (body, listed) = if whole { (bytes, Vec::new()) } else { (batch.encode(), all.clone()) };
     let tenant = &connection.caller.tenant;
     let envelope = StreamEnvelope {
         tenant: tenant.clone(),
         source: source.clone(),
         received_at: ports.clock.now(),
-        kind: StreamKind::Batch { epoch: batch.epoch, seq: batch.seq, batch: body.into() },
+        kind: StreamKind::Batch { epoch, seq, batch: body.into() },
         rejected: listed,
         connection: Some(connection.id.0.clone()),
     };
     put(ports, vec![StreamRecord { lane: Lane::of_source(tenant, source), data: envelope.encode() }]).await?;
     // Before the ack, so that an agent tells it again where it could not be stored.
-    metadata::note(context, tenant, metadata::of_batch(&batch)).await?;
-    if context.acks == Acks::AtOnce || batch.ack_now || !all.is_empty() {
-        let ranges = vec![SeqRange { from: batch.seq, to: batch.seq }];
-        live::post(ports, &connection.id, &ServerFrame::Ack { epoch: batch.epoch, ranges, rejected: all }).await?;
+    metadata::note(context, tenant, metadata::of_batch(&metadata)).await?;
+    if context.acks == Acks::AtOnce || ack_now || !rejected.is_empty() {
+        let ranges = vec![SeqRange { from: seq, to: seq }];
+        live::post(ports, &connection.id, &ServerFrame::Ack { epoch, ranges, rejected }).await?;
     }
     Ok(())
+}
+
+/// A batch as it goes on to the stream.
+struct Taken {
+    epoch: Epoch,
+    seq: u64,
+    ack_now: bool,
+    body: Vec<u8>,
+    metadata: Vec<MetricMetadata>,
+    /// What its readers cannot find again.
+    listed: Vec<Rejection>,
+    /// All that is refused of it.
+    rejected: Vec<Rejection>,
+}
+
+/// Checks a batch of `source`. One that is taken whole travels on as its own bytes, and every reader finds its bad
+/// parts again; one that is written anew has them no more, so they are listed beside it.
+fn taken(context: &Context, source: &SourceName, bytes: Vec<u8>) -> Result<Taken, DecodeError> {
+    let (now, retention_ms) = (context.ports.clock.now(), context.settings.raw_retention_ms);
+    let seen = context.series.inspect(&bytes)?;
+    let (oldest, newest) = in_time(now, retention_ms);
+    if seen.source == *source && seen.span.is_none_or(|(first, last)| first >= oldest && last <= newest) {
+        let Inspected { epoch, seq, ack_now, metadata, rejected, .. } = seen;
+        return Ok(Taken { epoch, seq, ack_now, body: bytes, metadata, listed: Vec::new(), rejected });
+    }
+    let Decoded { mut batch, mut rejected } = Batch::decode(&bytes)?;
+    let out_of_time = take_out_of_time(&mut batch.series, now, retention_ms);
+    batch.source = source.clone();
+    rejected.extend(out_of_time);
+    let (epoch, seq, ack_now, body) = (batch.epoch, batch.seq, batch.ack_now, batch.encode());
+    Ok(Taken { epoch, seq, ack_now, body, metadata: batch.metadata, listed: rejected.clone(), rejected })
+}
+
+/// The earliest and the latest time that is taken.
+fn in_time(now: Timestamp, retention_ms: i64) -> (Timestamp, Timestamp) {
+    (now.plus_ms(-retention_ms), now.plus_ms(AHEAD_MS_MAX))
 }
 
 /// A sign of life.
@@ -290,7 +321,7 @@ pub(crate) fn own_samples(
 
 /// Removes samples outside of the time that is kept.
 fn take_out_of_time(columns: &mut Vec<SeriesColumn>, now: Timestamp, retention_ms: i64) -> Vec<Rejection> {
-    let (oldest, newest) = (now.plus_ms(-retention_ms), now.plus_ms(AHEAD_MS_MAX));
+    let (oldest, newest) = in_time(now, retention_ms);
     let mut ahead = Rejection { reason: "too_far_ahead".to_owned(), count: 0, first: String::new() };
     let mut old = Rejection { reason: "too_old".to_owned(), count: 0, first: String::new() };
     for column in columns.iter_mut() {

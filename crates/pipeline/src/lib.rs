@@ -61,6 +61,8 @@ pub struct Context {
     pub series: ingest::KnownSeries,
     /// Batches of the stream that another function of this process has read.
     pub decoded: decoded::DecodedBatches,
+    /// The order of series that were joined before.
+    pub orders: aggregate::Orders,
     /// Metadata that was stored before.
     pub metadata: ingest::metadata::Stored,
     /// What a tenant may push.
@@ -103,6 +105,7 @@ impl Context {
             pushes,
             series,
             decoded: decoded::DecodedBatches::default(),
+            orders: aggregate::Orders::default(),
             metadata,
             limits,
             downloads,

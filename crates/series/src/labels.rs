@@ -161,6 +161,12 @@ impl Labels {
         LabelsIter(&self.0)
     }
 
+    /// Names and values in turn, as bytes: for whoever copies them, and need not know that they are text.
+    pub fn texts(&self) -> impl Iterator<Item = &[u8]> {
+        let mut rest = self.iter();
+        std::iter::from_fn(move || rest.bytes())
+    }
+
     /// How many labels there are.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -5,6 +5,8 @@
 //! [`DecodeError`]; where one series, check or log record is bad, it alone is left out and counted
 //! as a [`Rejection`].
 
+mod inspect;
+mod parts;
 mod series_v1;
 
 use std::collections::HashMap;
@@ -15,11 +17,15 @@ use bytes::Bytes;
 use prost::Message;
 use series::{Epoch, IdError, Labels, Sample, SourceName, Timestamp};
 
-use series_v1::decode_series;
+use parts::{Kept, Parts};
+use series_v1::read_series;
+
+pub use inspect::Inspected;
 
 use crate::batch::{Batch, CheckResult, CheckState, LogRecord, MetricMetadata, PerfItem, Rejection, SeriesColumn};
-use crate::columns::{ColumnError, encode_timestamps, encode_values};
+use crate::columns::{ColumnError, decode_samples, encode_timestamps, encode_values};
 use crate::compression::{compress, decompress};
+use crate::dictionary::Dictionaries;
 use crate::frames::Counters;
 use crate::limits::{
     BATCH_BYTES_MAX, CHECK_NAME_BYTES_MAX, CHECK_TEXT_BYTES_MAX, CHECKS_PER_BATCH_MAX, LOG_NAME_BYTES_MAX,
@@ -106,18 +112,17 @@ impl Batch {
 
     /// Reads zstd(protobuf), or the protobuf itself.
     pub fn decode(bytes: &[u8]) -> Result<Decoded, DecodeError> {
-        Self::decode_known(bytes, &mut |_| None)
+        Self::decode_known(bytes, &mut |_| None, None)
     }
 
-    /// As [`Batch::decode`]. `known` is asked for the labels of each text of a packed batch, so that a reader
-    /// need not read again what it has read before.
-    pub fn decode_known(bytes: &[u8], known: &mut dyn FnMut(&[u8]) -> Option<Labels>) -> Result<Decoded, DecodeError> {
-        if bytes.len() > BATCH_BYTES_MAX {
-            return Err(DecodeError::TooLong { bytes: bytes.len() });
-        }
-        // A packed batch that gains nothing by it is not compressed, and starts with its version.
-        let plain = if bytes.starts_with(&[0x08, packed::VERSION as u8]) { bytes.to_vec() } else { decompress(bytes)? };
-        Self::read(plain.into(), known)
+    /// As [`Batch::decode`]. `known` is asked for the labels of each text of a packed batch, and `dictionaries` for
+    /// those of all series of an agent's, so that a reader need not read again what it has read before.
+    pub fn decode_known(
+        bytes: &[u8],
+        known: &mut dyn FnMut(&[u8]) -> Option<Labels>,
+        dictionaries: Option<&Dictionaries>,
+    ) -> Result<Decoded, DecodeError> {
+        Self::read(plain(bytes)?, known, dictionaries)
     }
 
     /// The bytes before compression. These are what the fixtures pin down: zstd's own bytes may
@@ -147,32 +152,57 @@ impl Batch {
 
     /// Reads what [`Batch::encode_protobuf`] wrote.
     pub fn decode_protobuf(bytes: Bytes) -> Result<Decoded, DecodeError> {
-        Self::read(bytes, &mut |_| None)
+        Self::read(bytes, &mut |_| None, None)
     }
 
-    fn read(bytes: Bytes, known: &mut dyn FnMut(&[u8]) -> Option<Labels>) -> Result<Decoded, DecodeError> {
-        check_counts(&bytes)?;
-        let message = schema::Batch::decode(bytes).map_err(protobuf_error)?;
+    fn read(
+        bytes: Bytes,
+        known: &mut dyn FnMut(&[u8]) -> Option<Labels>,
+        dictionaries: Option<&Dictionaries>,
+    ) -> Result<Decoded, DecodeError> {
+        let mut kept = Kept::default();
+        let parts = Parts::read(&bytes, &mut kept)?;
         let mut rejections = Rejections::default();
-        let series = match message.version {
-            schema::VERSION => decode_series(&message, &mut rejections)?,
-            packed::VERSION => packed::decode(&message.packed, known, &mut rejections)?,
+        let series = match parts.version {
+            schema::VERSION => {
+                let mut columns = Vec::with_capacity(parts.series.len());
+                read_series(&parts, dictionaries, &mut rejections, |labels, times, values| {
+                    let mut samples = decode_samples(values, &times.at)?;
+                    if !times.sorted {
+                        samples.sort_by_key(|sample| sample.at);
+                    }
+                    columns.push(SeriesColumn { labels: labels.clone(), samples });
+                    Ok(())
+                })?;
+                columns
+            }
+            packed::VERSION => packed::decode(parts.packed, known, &mut rejections)?,
             version => return Err(DecodeError::Version { version }),
         };
         let batch = Self {
-            source: SourceName::new(&message.source)?,
-            epoch: Epoch(message.epoch),
-            seq: message.seq,
-            created_at: Timestamp(message.created_at_ms),
-            ack_now: message.ack_now,
+            source: SourceName::new(parts.source)?,
+            epoch: Epoch(parts.epoch),
+            seq: parts.seq,
+            created_at: Timestamp(parts.created_at_ms),
+            ack_now: parts.ack_now,
             series,
-            checks: keep_good(&message.checks, decode_check, &mut rejections),
-            logs: keep_good(&message.logs, decode_log, &mut rejections),
-            metadata: keep_good(&message.metadata, decode_metadata, &mut rejections),
-            counters: counters_or_none(&message.counters, &mut rejections),
+            checks: keep_good(&parts.checks, decode_check, &mut rejections),
+            logs: keep_good(&parts.logs, decode_log, &mut rejections),
+            metadata: keep_good(&parts.metadata, decode_metadata, &mut rejections),
+            counters: counters_or_none(parts.counters, &mut rejections),
         };
         Ok(Decoded { batch, rejected: rejections.into_vec() })
     }
+}
+
+/// A batch's protobuf.
+fn plain(bytes: &[u8]) -> Result<Bytes, DecodeError> {
+    if bytes.len() > BATCH_BYTES_MAX {
+        return Err(DecodeError::TooLong { bytes: bytes.len() });
+    }
+    // A packed batch that gains nothing by it is not compressed, and starts with its version.
+    let packed = bytes.starts_with(&[0x08, packed::VERSION as u8]);
+    Ok(if packed { Bytes::copy_from_slice(bytes) } else { decompress(bytes)?.into() })
 }
 
 /// The batch inside a payload, still compressed, as it goes on to the stream.
@@ -254,7 +284,7 @@ fn check_counts(bytes: &[u8]) -> Result<(), DecodeError> {
 /// A reason for the ledger, and a text for a person.
 type Bad = (&'static str, String);
 
-fn keep_good<T>(messages: &[Bytes], read: fn(&Bytes) -> Result<T, Bad>, rejections: &mut Rejections) -> Vec<T> {
+fn keep_good<T>(messages: &[&[u8]], read: fn(&[u8]) -> Result<T, Bad>, rejections: &mut Rejections) -> Vec<T> {
     let mut good = Vec::with_capacity(messages.len());
     for bytes in messages {
         match read(bytes) {
@@ -285,13 +315,13 @@ fn check_message(check: &CheckResult) -> schema::Check {
     }
 }
 
-fn decode_check(bytes: &Bytes) -> Result<CheckResult, Bad> {
+fn decode_check(bytes: &[u8]) -> Result<CheckResult, Bad> {
     let not_protobuf = |error: prost::DecodeError| ("check_not_protobuf", error.to_string());
     let perf_items = count_fields::<8>(bytes).map_err(not_protobuf)?[7];
     if perf_items > PERF_ITEMS_MAX {
         return Err(("too_many_perf_items", format!("{perf_items} items, at most {PERF_ITEMS_MAX} are allowed")));
     }
-    let check = schema::Check::decode(bytes.clone()).map_err(not_protobuf)?;
+    let check = schema::Check::decode(bytes).map_err(not_protobuf)?;
     at_most(check.check.len(), CHECK_NAME_BYTES_MAX, "check_name_too_long")?;
     if check.check.is_empty() {
         return Err(("check_name_empty", "a check result without a name".to_owned()));
@@ -338,8 +368,8 @@ fn log_message(log: &LogRecord) -> schema::Log {
     schema::Log { at_ms: log.at.0, file: log.file.clone(), level: log.level.clone(), text: log.text.clone() }
 }
 
-fn decode_log(bytes: &Bytes) -> Result<LogRecord, Bad> {
-    let log = schema::Log::decode(bytes.clone()).map_err(|error| ("log_not_protobuf", error.to_string()))?;
+fn decode_log(bytes: &[u8]) -> Result<LogRecord, Bad> {
+    let log = schema::Log::decode(bytes).map_err(|error| ("log_not_protobuf", error.to_string()))?;
     at_most(log.file.len().max(log.level.len()), LOG_NAME_BYTES_MAX, "log_name_too_long")?;
     at_most(log.text.len(), LOG_TEXT_BYTES_MAX, "log_text_too_long")?;
     Ok(LogRecord { at: Timestamp(log.at_ms), file: log.file, level: log.level, text: log.text })
@@ -350,8 +380,8 @@ fn metadata_message(metadata: &MetricMetadata) -> schema::Metadata {
     schema::Metadata { metric, kind, help, unit }
 }
 
-fn decode_metadata(bytes: &Bytes) -> Result<MetricMetadata, Bad> {
-    let metadata = schema::Metadata::decode(bytes.clone());
+fn decode_metadata(bytes: &[u8]) -> Result<MetricMetadata, Bad> {
+    let metadata = schema::Metadata::decode(bytes);
     let schema::Metadata { metric, kind, help, unit } =
         metadata.map_err(|error| ("metadata_not_protobuf", error.to_string()))?;
     for name in [&metric, &kind, &unit] {
@@ -367,20 +397,20 @@ pub(crate) fn encode_counters(counters: &Counters) -> Bytes {
 }
 
 /// Bad counters do not stop the samples. Zeros are harmless: counters are joined by the greatest.
-pub(crate) fn counters_or_none(bytes: &Bytes, rejections: &mut Rejections) -> Counters {
+pub(crate) fn counters_or_none(bytes: &[u8], rejections: &mut Rejections) -> Counters {
     decode_counters(bytes).unwrap_or_else(|(reason, what)| {
         rejections.add(reason, 1, || what);
         Counters::default()
     })
 }
 
-fn decode_counters(bytes: &Bytes) -> Result<Counters, Bad> {
+fn decode_counters(bytes: &[u8]) -> Result<Counters, Bad> {
     let not_protobuf = |error: prost::DecodeError| ("counters_not_protobuf", error.to_string());
     let reasons = count_fields::<5>(bytes).map_err(not_protobuf)?[4];
     if reasons > REASONS_MAX {
         return Err(("counters_too_many", format!("{reasons} reasons, at most {REASONS_MAX} are allowed")));
     }
-    let counters = schema::Counters::decode(bytes.clone()).map_err(not_protobuf)?;
+    let counters = schema::Counters::decode(bytes).map_err(not_protobuf)?;
     for reason in counters.rejected.keys() {
         at_most(reason.len(), REASON_BYTES_MAX, "counters_reason_too_long")?;
     }

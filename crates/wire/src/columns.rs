@@ -24,6 +24,8 @@ use series::{Sample, Timestamp};
 pub const DECIMAL_SCALE_MAX: u8 = 15;
 /// Whole numbers up to here are exact in an `f64`.
 const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
+/// From here on every `f64` is a whole number.
+const WHOLE_FROM: f64 = EXACT_MAX / 2.0;
 
 const RAW: u8 = 0;
 const XOR: u8 = 1;
@@ -213,28 +215,33 @@ fn xor_bytes(values: &[f64]) -> usize {
 
 /// Appends nothing and answers false where a value has no exact decimal form.
 fn encode_decimal(out: &mut Vec<u8>, values: &[f64]) -> bool {
-    let mut scale = 0_u8;
-    for value in values {
-        while decimal(*value, scale).is_none() {
-            scale += 1;
-            if scale > DECIMAL_SCALE_MAX {
-                return false;
-            }
-        }
-    }
     let start = out.len();
-    out.extend_from_slice(&[DECIMAL, scale]);
-    let mut last = 0_i64;
-    for value in values {
-        // A value that was exact at a smaller scale may be too large at this one.
-        let Some(number) = decimal(*value, scale) else {
-            out.truncate(start);
-            return false;
-        };
-        put_zigzag(out, number - last);
-        last = number;
+    let (mut scale, mut exact_before) = (0_u8, 0);
+    // The scale grows where a value needs it, and then all is written anew: mostly at the first value.
+    'scales: loop {
+        out.truncate(start);
+        out.reserve(values.len() * 3 + 2);
+        out.extend_from_slice(&[DECIMAL, scale]);
+        let mut last = 0_i64;
+        for (index, value) in values.iter().enumerate() {
+            if let Some(number) = decimal(*value, scale) {
+                put_zigzag(out, number - last);
+                last = number;
+                continue;
+            }
+            // A value that was exact at a smaller scale may be too large at this one.
+            let larger = (scale + 1..=DECIMAL_SCALE_MAX).find(|scale| decimal(*value, *scale).is_some());
+            match larger.filter(|_| index >= exact_before) {
+                Some(larger) => (scale, exact_before) = (larger, index),
+                None => {
+                    out.truncate(start);
+                    return false;
+                }
+            }
+            continue 'scales;
+        }
+        return true;
     }
-    true
 }
 
 /// The `d` with `d / 10^scale` = `value`, bit by bit; `None` where there is none, or the scale is above
@@ -242,9 +249,11 @@ fn encode_decimal(out: &mut Vec<u8>, values: &[f64]) -> bool {
 #[must_use]
 pub fn decimal(value: f64, scale: u8) -> Option<i64> {
     let power = *POWERS.get(usize::from(scale))?;
-    let scaled = (value * power).round();
-    let exact = scaled.abs() <= EXACT_MAX && ((scaled as i64) as f64 / power).to_bits() == value.to_bits();
-    exact.then_some(scaled as i64)
+    let scaled = value * power;
+    // Rounded as `f64::round` does, which is a call of the C library; from `WHOLE_FROM` on there is no fraction.
+    let whole = if scaled.abs() < WHOLE_FROM { scaled + 0.5_f64.copysign(scaled) } else { scaled };
+    let exact = scaled.abs() <= EXACT_MAX && ((whole as i64) as f64 / power).to_bits() == value.to_bits();
+    exact.then_some(whole as i64)
 }
 
 /// 10^scale, by which a decimal is divided; `None` above [`DECIMAL_SCALE_MAX`].
@@ -308,6 +317,12 @@ pub fn decode_samples(bytes: &[u8], times: &[Timestamp]) -> Result<Vec<Sample>, 
     Ok(samples)
 }
 
+/// Whether [`decode_samples`] would read it, without keeping a value.
+pub fn check_values(bytes: &[u8], count: usize) -> Result<(), ColumnError> {
+    each_value(bytes, count, |_| {})
+}
+
+#[inline]
 fn each_value(bytes: &[u8], count: usize, mut take: impl FnMut(f64)) -> Result<(), ColumnError> {
     let mut reader = Reader::new(bytes);
     let encoding = reader.byte()?;

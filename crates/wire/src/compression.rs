@@ -1,5 +1,6 @@
 //! zstd, with its limits checked before memory is given.
 
+use std::cell::RefCell;
 use std::io::Read;
 
 use crate::codec::DecodeError;
@@ -16,10 +17,31 @@ pub(crate) fn decompressed_bytes_max(compressed: usize) -> usize {
     by_ratio.min(DECOMPRESSED_BYTES_MAX)
 }
 
+thread_local! {
+    // Their tables take longer to make than a batch to compress or to read.
+    static COMPRESSOR: RefCell<Option<zstd::bulk::Compressor<'static>>> = const { RefCell::new(None) };
+    static DECOMPRESSOR: RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { RefCell::new(None) };
+}
+
 /// One zstd frame with the content's size in its header.
 pub(crate) fn compress(bytes: &[u8]) -> Vec<u8> {
-    // The only error of compressing from memory into memory is running out of memory.
-    zstd::bulk::compress(bytes, LEVEL).unwrap_or_default()
+    COMPRESSOR.with_borrow_mut(|kept| {
+        if kept.is_none() {
+            *kept = zstd::bulk::Compressor::new(LEVEL).ok();
+        }
+        // The only error of compressing from memory into memory is running out of memory.
+        kept.as_mut().and_then(|compressor| compressor.compress(bytes).ok()).unwrap_or_default()
+    })
+}
+
+/// One frame in one go; `None` where it is not just that.
+fn decompress_frame(bytes: &[u8], plain_bytes: usize) -> Option<Vec<u8>> {
+    DECOMPRESSOR.with_borrow_mut(|kept| {
+        if kept.is_none() {
+            *kept = zstd::bulk::Decompressor::new().ok();
+        }
+        kept.as_mut().and_then(|decompressor| decompressor.decompress(bytes, plain_bytes).ok())
+    })
 }
 
 /// Decompresses at most what the limits allow.
@@ -35,8 +57,7 @@ pub(crate) fn decompress(bytes: &[u8]) -> Result<Vec<u8>, DecodeError> {
     };
     if declared > 0 {
         // One frame that says its size is read in one go; whatever is not just that, as a stream.
-        let plain = zstd::bulk::decompress(bytes, declared);
-        if let Ok(plain) = plain
+        if let Some(plain) = decompress_frame(bytes, declared)
             && plain.len() == declared
         {
             return Ok(plain);

@@ -140,13 +140,19 @@ proptest! {
             let end = if old(at) { window.end.min(Timestamp(edge)) } else { window.end };
             ((old(at), window), end)
         };
-        let places = split_by(block.clone().into_columns(), place);
-        for ((is_old, window), columns) in &places {
-            let mut samples = columns.iter().flat_map(|column| &column.samples);
+        let places = split_by(block.clone(), place);
+        for ((is_old, window), part) in &places {
+            let mut samples = part.columns().iter().flat_map(|column| &column.samples);
             prop_assert!(samples.all(|sample| window.holds(sample.at) && old(sample.at) == *is_old));
-            prop_assert!(columns.is_sorted_by(|a, b| a.labels < b.labels));
+            prop_assert_eq!(&join(part.columns().to_vec()), part);
         }
-        prop_assert_eq!(join(places.into_values().flatten()), block);
+        prop_assert_eq!(join(places.into_values().flat_map(Block::into_columns)), block.clone());
+        // Several stretches may go to one place.
+        let by_age = split_by(block.clone(), |at| (old(at), place(at).1));
+        for part in by_age.values() {
+            prop_assert_eq!(&join(part.columns().to_vec()), part);
+        }
+        prop_assert_eq!(join(by_age.into_values().flat_map(Block::into_columns)), block);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use ports::{Ports, TenantId, Timestamp};
 use series::protobuf::{LabelTextError, labels, put_labels};
 use series::{Labels, Lane, MINUTE_MS, bucket_index};
-use wire::{Batch, DecodeError, Decoded};
+use wire::{Batch, DICTIONARY_BYTES_MAX, DecodeError, Decoded, Dictionaries, Inspected};
 
 use super::limits::{ACTIVE_MINUTES, ACTIVE_SERIES, KNOWN_BYTES_MAX, Limits, NEW_SERIES};
 
@@ -30,6 +30,8 @@ pub struct KnownSeries {
     seed: u64,
     stamps: AtomicU64,
     tenants: RwLock<HashMap<TenantId, Arc<Tenant>>>,
+    /// Of agents' batches.
+    dictionaries: Dictionaries,
 }
 
 #[derive(Default)]
@@ -135,7 +137,9 @@ impl KnownSeries {
     pub(crate) fn new(ports: &Ports) -> Self {
         let mut seed = [0; 8];
         ports.entropy.fill(&mut seed);
-        Self { seed: u64::from_le_bytes(seed), stamps: AtomicU64::new(1), tenants: RwLock::default() }
+        let seed = u64::from_le_bytes(seed);
+        let dictionaries = Dictionaries::new(seed, DICTIONARY_BYTES_MAX);
+        Self { seed, stamps: AtomicU64::new(1), tenants: RwLock::default(), dictionaries }
     }
 
     /// A number that no other batch has; with 44 bits, for as long as a process lives. 0 is nobody's.
@@ -161,7 +165,13 @@ impl KnownSeries {
     pub fn decode(&self, tenant: &TenantId, batch: &[u8]) -> Result<Decoded, DecodeError> {
         let known = self.of(tenant);
         let entries = known.read();
-        Batch::decode_known(batch, &mut |text| entries.get(self.hash(text), text).map(|entry| entry.labels.clone()))
+        let mut known = |text: &[u8]| entries.get(self.hash(text), text).map(|entry| entry.labels.clone());
+        Batch::decode_known(batch, &mut known, Some(&self.dictionaries))
+    }
+
+    /// Looks at an agent's batch without building its samples.
+    pub(super) fn inspect(&self, batch: &[u8]) -> Result<Inspected, DecodeError> {
+        Batch::inspect(batch, &self.dictionaries)
     }
 
     /// How many series of a tenant are remembered.

@@ -80,8 +80,8 @@ pub async fn note(
 }
 
 /// What an agent's batch says of metrics.
-pub(super) fn of_batch(batch: &wire::Batch) -> impl Iterator<Item = (&str, Metadata)> {
-    batch.metadata.iter().map(|described| {
+pub(super) fn of_batch(metadata: &[wire::MetricMetadata]) -> impl Iterator<Item = (&str, Metadata)> {
+    metadata.iter().map(|described| {
         let wire::MetricMetadata { metric, kind, help, unit } = described;
         (metric.as_str(), Metadata { kind: kind.clone(), help: help.clone(), unit: unit.clone() })
     })

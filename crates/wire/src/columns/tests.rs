@@ -104,7 +104,71 @@ fn value() -> impl Strategy<Value = f64> {
     ]
 }
 
+/// The decimal as its definition has it, with `f64::round`.
+fn defined_decimal(value: f64, scale: u8) -> Option<i64> {
+    let power = power_of_ten(scale)?;
+    let scaled = (value * power).round();
+    let exact = scaled.abs() <= EXACT_MAX && ((scaled as i64) as f64 / power).to_bits() == value.to_bits();
+    exact.then_some(scaled as i64)
+}
+
+#[test]
+fn rounding_is_that_of_the_definition_at_its_edges() {
+    let edges = [0.5, 0.5_f64.next_down(), 1.5, 2.5, WHOLE_FROM, WHOLE_FROM - 0.5, WHOLE_FROM + 1.0, EXACT_MAX, 1e300];
+    for value in edges.into_iter().flat_map(|edge| [edge, edge.next_up(), edge.next_down()]) {
+        for value in [value, -value, value / 10.0, value / 1e15] {
+            for scale in 0..=DECIMAL_SCALE_MAX + 1 {
+                assert_eq!(decimal(value, scale), defined_decimal(value, scale), "{value} at {scale}");
+            }
+        }
+    }
+}
+
+/// The bytes of a decimal column as its definition has them: the least scale at which each value in turn is exact.
+fn defined_column(values: &[f64]) -> Option<Vec<u8>> {
+    let mut scale = 0;
+    for value in values {
+        while defined_decimal(*value, scale).is_none() {
+            scale += 1;
+            if scale > DECIMAL_SCALE_MAX {
+                return None;
+            }
+        }
+    }
+    let (mut out, mut last) = (vec![DECIMAL, scale], 0);
+    for value in values {
+        let number = defined_decimal(*value, scale)?;
+        put_zigzag(&mut out, number - last);
+        last = number;
+    }
+    Some(out)
+}
+
 proptest! {
+    #[test]
+    fn decimals_are_those_of_the_definition(bits in any::<u64>(), digits in any::<i64>(), cut in 0..64_u32, scale in 0..=DECIMAL_SCALE_MAX) {
+        for value in [f64::from_bits(bits), (digits >> cut) as f64 / 10_f64.powi(i32::from(scale)), (digits >> cut) as f64 / 2.0] {
+            for scale in 0..=DECIMAL_SCALE_MAX {
+                prop_assert_eq!(decimal(value, scale), defined_decimal(value, scale));
+            }
+        }
+    }
+
+    #[test]
+    fn decimal_columns_are_those_of_the_definition(
+        numbers in proptest::collection::vec((any::<i64>(), 0..64_u32, 0..4_u8, any::<bool>()), 1..6),
+    ) {
+        let values: Vec<f64> = numbers
+            .into_iter()
+            .map(|(digits, cut, scale, odd)| match odd && scale == 3 {
+                true => f64::from_bits(digits as u64),
+                false => (digits >> cut) as f64 / 10_f64.powi(i32::from(scale)),
+            })
+            .collect();
+        let mut out = Vec::new();
+        let is_decimal = encode_decimal(&mut out, &values);
+        prop_assert_eq!(is_decimal.then_some(out), defined_column(&values));
+    }
     #[test]
     fn values_round_trip(values in proptest::collection::vec(value(), 0..60)) {
         let mut out = Vec::new();

@@ -62,7 +62,7 @@ fn samples_may_come_in_any_order_and_labels_may_be_known() {
         asked += 1;
         (asked_for == texts[0]).then(|| of[0].labels.clone())
     };
-    assert_eq!(Batch::decode_known(&bytes, known).unwrap().batch.series, of);
+    assert_eq!(Batch::decode_known(&bytes, known, None).unwrap().batch.series, of);
     assert_eq!(asked, 2);
 }
 
