@@ -6,10 +6,12 @@ cd "$(dirname "$0")/.."
 # shellcheck source=scripts/host.sh
 . scripts/host.sh
 
-# A browser for the page's tests, real Nagios plugins, a real sender of Graphite lines, one of remote
-# write that answers the same queries (with its promtool); a bare Debian root to install the agent in,
-# and what boots it.
-readonly PACKAGES=(chromium monitoring-plugins-basic collectd-core prometheus debootstrap systemd-container)
+# A browser for the page's tests, real Nagios plugins, a real sender of Graphite lines (and what its
+# exporter for Prometheus needs), one of remote write that answers the same queries (with its promtool),
+# a target to scrape, a client of the Alertmanager API; what makes a Python with PyPI's clients; a bare
+# Debian root to install the agent in, and what boots it.
+readonly PACKAGES=(chromium monitoring-plugins-basic collectd-core libmicrohttpd12 libprotobuf-c1 prometheus
+  prometheus-node-exporter prometheus-alertmanager python3-venv debootstrap systemd-container)
 
 absent=()
 for package in "${PACKAGES[@]}"; do

@@ -104,7 +104,7 @@ check_ports() {
   fi
   agent_port tcp 2003 'Graphite lines'
   agent_port udp 2003 'Graphite lines'
-  agent_port udp 8125 'StatsD packets, which the agent does not take yet'
+  agent_port udp 8125 'StatsD, where the agent is told to listen'
 }
 
 agent_port() {
@@ -117,11 +117,12 @@ agent_port() {
 
 check_for_tests() {
   local absent=() pair
-  for pair in chromium:chromium check_load:monitoring-plugins-basic collectd:collectd-core; do
+  for pair in chromium:chromium check_load:monitoring-plugins-basic collectd:collectd-core prometheus:prometheus \
+    prometheus-node-exporter:prometheus-node-exporter amtool:prometheus-alertmanager; do
     PATH=$PATH:/usr/sbin:/usr/lib/nagios/plugins has "${pair%%:*}" || absent+=("${pair##*:}")
   done
   if [ ${#absent[@]} = 0 ]; then
-    fine "for the tests: chromium, monitoring-plugins-basic, collectd-core"
+    fine "for the tests: a browser, Nagios plugins, collectd, Prometheus, node_exporter, amtool"
   else
     note "for the tests, which else say what they skipped: $(debian "${absent[*]}")   (or: make deps-test)"
   fi
@@ -132,9 +133,9 @@ check_python() {
   local version
   version=$(python3 --version 2>/dev/null | first_version || true)
   if [ -n "$version" ] && at_least "$version" "$PYTHON_MIN"; then
-    fine "Python $version (not needed to build, run or test)"
+    fine "Python $version (the tests run other people's clients with it)"
   else
-    note "Python $PYTHON_MIN is not there; nothing here needs it yet"
+    note "Python $PYTHON_MIN is not there; some tests will say that they were skipped"
   fi
 }
 

@@ -16,6 +16,7 @@ use formats::prometheus_text::Dialect;
 use formats::{graphite, nagios, otlp, pickle, prometheus_text, remote_write, statsd};
 use series::protobuf::{labels, put_labels, put_varint};
 use series::{Epoch, Labels, Sample, SourceName, TenantId, Timestamp};
+use tests::remote_write::put_series;
 use wire::{AgentFrame, Batch, BrowserFrame, Packer, SeriesColumn, StreamEnvelope, StreamKind};
 
 struct Target {
@@ -257,17 +258,11 @@ fn of_name(name: &str) -> Labels {
 fn write_request() -> Vec<u8> {
     let mut out = Vec::new();
     for name in ["up", "node_load1", "é"] {
-        let mut series = Vec::new();
-        put_labels(&mut series, &of_name(name));
-        for at in 0..2_u64 {
-            let mut sample = vec![0x09];
-            sample.extend_from_slice(&1.5_f64.to_le_bytes());
-            sample.push(0x10);
-            put_varint(&mut sample, 1_700_000_000_000 + at);
-            series.extend_from_slice(&field(2, &sample));
-        }
-        series.extend_from_slice(&field(3, b"\x09\0\0\0\0\0\0\0\0"));
-        out.extend_from_slice(&field(1, &series));
+        let mut labels = Vec::new();
+        put_labels(&mut labels, &of_name(name));
+        // An exemplar among them.
+        labels.extend_from_slice(&field(3, b"\x09\0\0\0\0\0\0\0\0"));
+        put_series(&mut out, &labels, &[(1.5, 1_700_000_000_000), (1.5, 1_700_000_000_001)]);
     }
     out.extend_from_slice(&field(3, &[vec![0x08, 1], field(2, b"up"), field(4, b"Is it?")].concat()));
     out

@@ -14,7 +14,8 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use series::{DAY_MS, HOUR_MS, Timestamp, Window};
-use tests::anchors::{ALL, Anchor, Client, labels_text, put_sample};
+use tests::anchors::{ALL, Anchor, Client};
+use tests::remote_write::{labels_text, put_series};
 
 const STEP_MS: i64 = 10_000;
 const NARROW: usize = 50;
@@ -157,7 +158,7 @@ fn fill(end: i64, wide: usize, mut send: impl FnMut(&[u8], usize)) {
                 1 => (noise % 10_000) as f64 / 100.0,
                 _ => (4_096 * (noise % 1_000)) as f64,
             };
-            put_sample(&mut plain, labels, at, value);
+            put_series(&mut plain, labels, &[(value, at)]);
             samples += 1;
             if samples == BODIES_OF {
                 send(&snap::raw::Encoder::new().compress_vec(&plain).expect("snappy"), samples);

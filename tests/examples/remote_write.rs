@@ -14,7 +14,8 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use tests::anchors::{ALL, Anchor, Client, cpu_seconds, disk_bytes, labels_text, peak_kib, put_sample};
+use tests::anchors::{ALL, Anchor, Client, cpu_seconds, disk_bytes, peak_kib};
+use tests::remote_write::{labels_text, put_series};
 
 struct Plan {
     series: usize,
@@ -159,7 +160,7 @@ fn bodies(plan: &Plan) -> Vec<Vec<Vec<u8>>> {
                     2 => 4_096.0 * (noise % 1_000.0),
                     _ => 1.0,
                 };
-                put_sample(&mut plain, &texts[*number], at, value);
+                put_series(&mut plain, &texts[*number], &[(value, at)]);
                 samples += 1;
                 if samples == plan.bodies_of {
                     bodies.push(snap::raw::Encoder::new().compress_vec(&plain).expect("snappy"));

@@ -8,9 +8,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use series::Labels;
-use series::protobuf::{put_labels, put_varint};
-
 /// Their names, the one that others are compared with first.
 pub const ALL: [&str; 3] = ["daywatch", "victoria-metrics", "prometheus"];
 
@@ -203,27 +200,6 @@ impl Client {
         assert!(read > 0, "{}: the connection ended", self.host);
         into.extend_from_slice(&self.read[..read]);
     }
-}
-
-/// Appends a `TimeSeries` of one sample to a request of remote write; `labels` is [`labels_text`]'s.
-pub fn put_sample(plain: &mut Vec<u8>, labels: &[u8], at_ms: i64, value: f64) {
-    let mut sample = vec![0x09];
-    sample.extend_from_slice(&value.to_bits().to_le_bytes());
-    sample.push(0x10);
-    put_varint(&mut sample, at_ms as u64);
-    plain.push(0x0a);
-    put_varint(plain, (labels.len() + 2 + sample.len()) as u64);
-    plain.extend_from_slice(labels);
-    plain.extend_from_slice(&[0x12, sample.len() as u8]);
-    plain.extend_from_slice(&sample);
-}
-
-/// Labels as a request of remote write has them.
-#[must_use]
-pub fn labels_text(pairs: &[(&str, &str)]) -> Vec<u8> {
-    let mut out = Vec::new();
-    put_labels(&mut out, &Labels::from_pairs(pairs.iter().copied()).unwrap());
-    out
 }
 
 /// The time that a process has taken of processors.

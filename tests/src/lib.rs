@@ -20,6 +20,7 @@ pub mod programs;
 pub mod prometheus;
 pub mod receiver;
 pub mod reconnects;
+pub mod remote_write;
 pub mod server;
 pub mod simulator;
 pub mod stack;

@@ -30,6 +30,28 @@ pub fn collectd() -> Option<PathBuf> {
     Some(PathBuf::from("/usr/sbin/collectd")).filter(|path| types && path.exists())
 }
 
+/// Debian's node_exporter, where it is installed.
+pub fn node_exporter() -> Option<PathBuf> {
+    Some(PathBuf::from("/usr/bin/prometheus-node-exporter")).filter(|path| path.exists())
+}
+
+/// A Python with the clients of `tests/clients/requirements.txt`: what `DAYWATCH_CLIENTS_PYTHON` names, else
+/// `python3`. Where it has them not, that is said.
+pub fn clients_python() -> Option<PathBuf> {
+    let python = named("DAYWATCH_CLIENTS_PYTHON").unwrap_or_else(|| PathBuf::from("python3"));
+    let modules = "import graphyte, statsd, datadog, prometheus_api_client, opentelemetry.exporter.otlp.json.http, \
+                   opentelemetry.exporter.otlp.proto.http";
+    let has = Command::new(&python).args(["-c", modules]).output();
+    if has.is_ok_and(|has| has.status.success()) {
+        return Some(python);
+    }
+    eprintln!(
+        "skipped: {} has not the clients of tests/clients/requirements.txt (scripts/test-python.sh makes one that has)",
+        python.display()
+    );
+    None
+}
+
 /// The folder of the programs, which are made fresh once a process.
 static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
     // target/<profile>/{deps,examples}/<this binary>

@@ -55,6 +55,13 @@ pub struct Prometheus {
 
 /// One that sends to `place`, or why there is none.
 pub fn sending_to(place: &Place) -> Result<Prometheus, &'static str> {
+    let key = &place.agent_key;
+    sending(&format!("url: {}/api/v1/write\n    authorization: {{credentials: {key}}}", place.base_url), "")
+}
+
+/// One that sends as `remote_write` says (its first line, and further ones by four spaces), with more for its
+/// queue in `queue`.
+pub fn sending(remote_write: &str, queue: &str) -> Result<Prometheus, &'static str> {
     let program = installed("prometheus").ok_or("prometheus is not installed (Debian: prometheus)")?;
     let folder = tempfile::tempdir().expect("a folder");
     let (port, exporter_port) = (free_port(), free_port());
@@ -70,12 +77,11 @@ pub fn sending_to(place: &Place) -> Result<Prometheus, &'static str> {
         eprintln!("skipped: prometheus-node-exporter is not installed; Prometheus scrapes itself alone");
         String::new()
     };
-    let (base, key) = (&place.base_url, &place.agent_key);
     let config = format!(
         "global: {{scrape_interval: 1s}}\n\
          scrape_configs:\n  - job_name: prometheus\n    static_configs: [{{targets: ['127.0.0.1:{port}']}}]\n{node}\
-         remote_write:\n  - url: {base}/api/v1/write\n    authorization: {{credentials: {key}}}\n\
-         \x20   queue_config: {{batch_send_deadline: 1s}}\n    metadata_config: {{send_interval: 3s}}\n"
+         remote_write:\n  - {remote_write}\n\
+         \x20   queue_config: {{batch_send_deadline: 1s{queue}}}\n    metadata_config: {{send_interval: 3s}}\n"
     );
     let file = folder.path().join("prometheus.yml");
     std::fs::write(&file, config).expect("its configuration is written");

@@ -1,11 +1,9 @@
 //! What other people's senders push over HTTP, through `serve`, to a query and the ledger.
 
 use std::io::Write as _;
-use std::process::Command;
 
-use series::Labels;
-use series::protobuf::{put_labels, put_varint};
-use tests::{Server, until};
+use tests::remote_write::{HEADERS as REMOTE_WRITE, body as write, compressed, labels_text, put_series, raw_labels};
+use tests::{Place, Server, until};
 
 fn now_ms() -> i64 {
     i64::try_from(std::time::UNIX_EPOCH.elapsed().expect("a clock").as_millis()).expect("a time")
@@ -20,37 +18,6 @@ async fn post(url: &str, key: &str, headers: &[(&str, &str)], body: Vec<u8>) -> 
     let answer = request.send().await.expect("an answer");
     (answer.status().as_u16(), answer.text().await.expect("a text"))
 }
-
-/// One series: its labels, and values with their times.
-type Sent<'a> = (&'a [(&'a str, &'a str)], &'a [(f64, i64)]);
-
-/// A remote write request: each series with its samples.
-fn write(series: &[Sent<'_>]) -> Vec<u8> {
-    let mut out = Vec::new();
-    for (labels, samples) in series {
-        let mut message = Vec::new();
-        put_labels(&mut message, &Labels::from_pairs(labels.iter().copied()).expect("labels"));
-        for (value, at) in *samples {
-            let mut sample = vec![0x09];
-            sample.extend_from_slice(&value.to_bits().to_le_bytes());
-            sample.push(0x10);
-            put_varint(&mut sample, *at as u64);
-            message.push(0x12);
-            put_varint(&mut message, sample.len() as u64);
-            message.extend_from_slice(&sample);
-        }
-        out.push(0x0a);
-        put_varint(&mut out, message.len() as u64);
-        out.extend_from_slice(&message);
-    }
-    snap::raw::Encoder::new().compress_vec(&out).expect("snappy")
-}
-
-const REMOTE_WRITE: [(&str, &str); 3] = [
-    ("content-encoding", "snappy"),
-    ("content-type", "application/x-protobuf"),
-    ("x-prometheus-remote-write-version", "0.1.0"),
-];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_pushed_is_found_counted_and_bounded() {
@@ -114,55 +81,85 @@ fn peak_kib(pid: u32) -> u64 {
     line.split_whitespace().next().and_then(|text| text.parse().ok()).expect("a number")
 }
 
-const SDK: &str = r#"
-import sys, time
-from opentelemetry.exporter.otlp.proto.http import Compression
-from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
-from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
-from opentelemetry.sdk.resources import Resource
-url, key = sys.argv[1:]
-exporter = OTLPMetricExporter(endpoint=url, headers={"authorization": "Bearer " + key}, compression=Compression.Gzip)
-reader = PeriodicExportingMetricReader(exporter, export_interval_millis=60000)
-resource = Resource.create({"service.name": "sdk", "service.namespace": "py", "service.instance.id": "i-1"})
-provider = MeterProvider(metric_readers=[reader], resource=resource)
-meter = provider.get_meter("sdk.test", "1.2")
-meter.create_counter("jobs.done", unit="1").add(3, {"queue.name": "mail"})
-meter.create_up_down_counter("jobs.waiting", unit="{job}").add(-2)
-histogram = meter.create_histogram("job.duration", unit="s")
-for value in (0.004, 0.2, 30.0): histogram.record(value)
-meter.create_gauge("room.temperature", unit="Cel").set(21.5)
-assert provider.force_flush(10000)
-provider.shutdown()
-"#;
+/// What is answered, and how many samples of `name` can be read.
+async fn check(place: &Place, (plain, status, said): (Vec<u8>, u16, &str), (name, stored): (&str, f64)) {
+    let url = format!("{}/api/v1/write", place.base_url);
+    let answer = post(&url, &place.agent_key, &REMOTE_WRITE, plain).await;
+    assert_eq!((answer.0, answer.1.contains(said)), (status, true), "{name}: {answer:?}");
+    let expr = format!("sum(count_over_time({{__name__=\"{name}\"}}[1h] offset -15m))");
+    let found = async || place.number(&expr).await.filter(|count| *count >= stored).or((stored == 0.0).then_some(0.0));
+    assert!((until(&expr, found).await - stored).abs() < f64::EPSILON, "{name}");
+}
 
 #[tokio::test(flavor = "multi_thread")]
-#[expect(clippy::disallowed_methods, reason = "the environment names the Python that has the SDK")]
-async fn opentelemetrys_own_sdk_is_understood() {
-    let python = std::env::var("DAYWATCH_OTEL_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-    let has = |module: &str| Command::new(&python).args(["-c", &format!("import {module}")]).output();
-    if !has("opentelemetry.exporter.otlp.proto.http").is_ok_and(|output| output.status.success()) {
-        eprintln!(
-            "skipped: {python} has no opentelemetry-exporter-otlp-proto-http (DAYWATCH_OTEL_PYTHON names another)"
-        );
-        return;
-    }
-    let (mut server, place) = Server::started("sdk").await;
-    let url = format!("{}/v1/metrics", server.base_url());
-    let run = Command::new(&python).args(["-c", SDK, &url, &place.agent_key]).output().expect("Python runs");
-    let said = String::from_utf8_lossy(&run.stderr);
-    assert!(run.status.success() && !said.contains("Failed"), "{said}");
-    for (expr, expected) in [
-        (r#"jobs_done_total{job="py/sdk",instance="i-1",queue_name="mail",otel_scope_name="sdk.test"}"#, 3.0),
-        ("jobs_waiting", -2.0),
-        (r#"job_duration_seconds_bucket{le="5"}"#, 2.0),
-        (r#"job_duration_seconds_bucket{le="+Inf"}"#, 3.0),
-        ("job_duration_seconds_count", 3.0),
-        ("room_temperature_celsius", 21.5),
-        (r#"target_info{job="py/sdk",telemetry_sdk_language="python"}"#, 1.0),
+async fn bad_parts_of_a_write_are_named_and_the_good_ones_stored() {
+    let (mut server, place) = Server::started("bad-writes").await;
+    let now = now_ms();
+    let good = |name: &str| labels_text(&[("__name__", name)]);
+    let request = |name: &str, labels: Vec<u8>, samples: &[(f64, i64)]| {
+        let mut plain = Vec::new();
+        put_series(&mut plain, &labels, samples);
+        put_series(&mut plain, &good(name), &[(1.0, now)]);
+        compressed(&plain)
+    };
+    // Labels that no sender should send.
+    for (name, pairs, reason) in [
+        ("twice", &[("__name__", "x"), ("a", "1"), ("a", "2")][..], "label_duplicate"),
+        ("unordered_twice", &[("b", "1"), ("__name__", "x"), ("a", "1"), ("b", "2")], "label_duplicate"),
+        ("empty_name", &[("__name__", "x"), ("", "1")], "label_name_empty"),
+        ("nameless", &[("a", "1")], "no_metric_name"),
     ] {
-        let value = until(expr, async || place.number(expr).await).await;
-        assert!((value - expected).abs() < 1e-9, "{expr}: {value}");
+        let said = format!("1 accepted, 1 rejected; first {reason}");
+        check(&place, (request(name, raw_labels(pairs), &[(1.0, now)]), 400, &said), (name, 1.0)).await;
     }
+    let unordered = raw_labels(&[("z", "1"), ("__name__", "unordered"), ("a", "1")]);
+    check(&place, (request("beside", unordered, &[(1.0, now)]), 204, ""), ("unordered", 1.0)).await;
+    // Times at their bounds and past them. Now goes on meanwhile, so the bounds have a minute to spare.
+    let minutes = |minutes: i64| now + minutes * 60_000;
+    let days = |days: i64| now - days * 24 * 60 * 60_000;
+    let ahead = request("not_ahead", good("ahead"), &[(1.0, minutes(9)), (1.0, minutes(12))]);
+    check(&place, (ahead, 400, "2 accepted, 1 rejected; first too_far_ahead: ahead at"), ("ahead", 1.0)).await;
+    let old = request("not_old", good("old"), &[(1.0, days(31)), (1.0, days(29)), (2.0, now)]);
+    check(&place, (old, 400, "3 accepted, 1 rejected; first too_old: old at"), ("old", 1.0)).await;
+    let values = [(f64::NAN, now - 3), (f64::INFINITY, now - 2), (f64::NEG_INFINITY, now - 1), (-0.0, now)];
+    check(&place, (request("n", good("odd"), &values), 204, ""), ("odd", 4.0)).await;
+    let kept = until("odd values are kept", async || place.query("odd[5m]").await.filter(|found| !found.is_empty()));
+    let kept: Vec<f64> = kept.await[0].points.iter().map(|(_, value)| *value).collect();
+    assert!(kept[0].is_nan() && kept[1..3] == [f64::INFINITY, f64::NEG_INFINITY] && kept[3].is_sign_negative());
+
+    // What cannot be read as a whole, or only up to a place.
+    let whole = request("cut", good("cut2"), &[(1.0, now)]);
+    check(&place, (whole[..whole.len() - 3].to_vec(), 400, "snappy"), ("cut", 0.0)).await;
+    let claims = [&[0xff, 0xff, 0xff, 0xff, 0x0f][..], &whole].concat();
+    check(&place, (claims, 413, "decompress"), ("cut", 0.0)).await;
+    let mut absurd = Vec::new();
+    put_series(&mut absurd, &good("before"), &[(1.0, now)]);
+    absurd.extend_from_slice(&[0x0a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f]);
+    let before = peak_kib(server.pid().expect("it runs"));
+    check(&place, (compressed(&absurd), 400, "1 accepted, 1 rejected; first not_protobuf"), ("before", 1.0)).await;
+    let more = peak_kib(server.pid().expect("it runs")) - before;
+    assert!(more < 32 * 1024, "absurd lengths took {more} KiB");
+
+    let ledger =
+        until("the ledger balances", async || place.ledger("bad-writes").await.filter(tests::place::Ledger::balances));
+    assert!(ledger.await.rejected.len() >= 6);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn passive_checks_may_be_compressed() {
+    let (mut server, place) = Server::started("passive").await;
+    let url = format!("{}/api/v1/checks", server.base_url());
+    let result = |check: &str| format!(r#"[{{"check":"{check}","status":1,"text":"late"}}]"#).into_bytes();
+    let packed = zstd::bulk::compress(&result("by-zstd"), 3).expect("zstd");
+    let (status, said) = post(&url, &place.agent_key, &[("content-encoding", "zstd")], packed).await;
+    assert_eq!(status, 200, "{said}");
+    let (status, said) = post(&url, &place.agent_key, &[], result("plain")).await;
+    assert_eq!(status, 200, "{said}");
+    for check in ["by-zstd", "plain"] {
+        until(&format!("{check} is shown"), async || place.check("passive", check).await).await;
+    }
+    let (status, said) = post(&url, &place.agent_key, &[("content-encoding", "zstd")], result("not")).await;
+    assert_eq!(status, 400, "{said}");
     server.stop().await;
 }

@@ -7,6 +7,8 @@ use std::process::Command;
 
 use tests::{Server, prometheus, until};
 
+use crate::refusing::Refusing;
+
 /// How often each target is scraped before answers are compared: longer than any range in them.
 const SCRAPES: u64 = 45;
 
@@ -52,6 +54,50 @@ async fn prometheus_sends_and_both_answer_the_same() {
         let shown = (theirs.0, &theirs.1["status"], &theirs.1["errorType"]);
         assert_eq!(shown, (ours.0, &ours.1["status"], &ours.1["errorType"]), "{path} {parameters:?}: {}", ours.1);
     }
+}
+
+/// Other settings of `remote_write`, too: basic authentication, headers, exemplars.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_refused_for_now_is_sent_again_and_what_was_refused_for_good_is_not() {
+    let (_server, place) = Server::started("refused").await;
+    let door = Refusing::before(&place).await;
+    let settings = format!(
+        "url: {}/api/v1/write\n    basic_auth: {{username: prometheus, password: {}}}\n    headers: {{X-Team: shop}}\n    \
+         send_exemplars: true",
+        door.url, place.agent_key
+    );
+    door.answer(&[503, 429, 503]);
+    // Without this, Prometheus drops what is answered by 429.
+    let mut neighbour = match prometheus::sending(&settings, ", retry_on_http_429: true") {
+        Ok(neighbour) => neighbour,
+        Err(why) => return eprintln!("skipped: {why}"),
+    };
+    neighbour.scraped(8).await;
+    let own = |name: &str| format!("sum(prometheus_remote_storage_samples_{name}_total)");
+    let theirs = async |expr: &str| neighbour.place().number(expr).await.unwrap_or_default();
+    until("writes were refused and sent again", async || {
+        (door.answered(503) == 2 && door.answered(429) == 1 && door.answered(204) > 3).then_some(())
+    })
+    .await;
+    assert!(door.header("authorization").is_some_and(|header| header.starts_with("Basic ")));
+    assert_eq!(theirs(&own("failed")).await, 0.0, "nothing was given up");
+    assert!(theirs(&own("retried")).await > 0.0);
+    // Each scrape of the past is here, from the first one on, which came while writes were refused.
+    let at = (tests::wait::now_ms() / 1_000 - 3).to_string();
+    let count = [("query", "sum(count_over_time(up[1h]))"), ("time", at.as_str())];
+    let value = |data: Option<serde_json::Value>| data.map(|data| data["result"][0]["value"][1].clone());
+    let scrapes = value(neighbour.place().data("/api/v1/query", &count).await).expect("Prometheus answers");
+    until(&format!("all {scrapes} scrapes are here"), async || {
+        value(place.data("/api/v1/query", &count).await).filter(|ours| *ours == scrapes)
+    })
+    .await;
+
+    door.answer(&[400]);
+    until("a write was refused for good", async || (door.answered(400) == 1).then_some(())).await;
+    let taken = door.answered(204);
+    until("later ones go on", async || (door.answered(204) > taken + 2).then_some(())).await;
+    until("Prometheus has given the refused one up", async || (theirs(&own("failed")).await > 0.0).then_some(())).await;
+    assert_eq!(door.answered(400), 1, "and has not sent it again");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -11,8 +11,9 @@ use futures_util::{StreamExt as _, stream};
 use reqwest::Method;
 use serde_json::Value;
 use series::stale_marker;
-use tests::anchors::{Anchor, Client, labels_text, put_sample};
+use tests::anchors::{Anchor, Client};
 use tests::prometheus::Compared;
+use tests::remote_write::{labels_text, put_series};
 use tests::{Place, Server, until, wait};
 
 const STEP_MS: i64 = 15_000;
@@ -119,7 +120,7 @@ fn request(data: &[Series], first: i64, steps: &Range<i64>) -> Vec<u8> {
     let mut out = Vec::new();
     for (labels, samples) in data {
         for (step, value) in samples.iter().filter(|(step, _)| steps.contains(step)) {
-            put_sample(&mut out, labels, first + step * STEP_MS, *value);
+            put_series(&mut out, labels, &[(*value, first + step * STEP_MS)]);
         }
     }
     out

@@ -4,6 +4,7 @@
 //! as SAM transforms it, and each rule is shown to refuse broken copies, so that none of them is a
 //! rule that cannot fail. The linter's own rules run in `scripts/cloud-lint.sh`.
 
+mod gateway;
 mod read;
 mod rights;
 mod stack;

@@ -172,4 +172,15 @@ mod tests {
         }
         assert_eq!(remember(0), 1);
     }
+
+    #[test]
+    fn keys_at_the_limit_and_one_past_it() {
+        let known = Connections::default();
+        for n in 0..KEYS_KNOWN_MAX {
+            known.key_is_good(&n.to_string(), Timestamp(0));
+        }
+        assert!(known.key_is_fresh("0", Timestamp(0)), "all of them are known");
+        known.key_is_good("one more", Timestamp(0));
+        assert!(known.key_is_fresh("one more", Timestamp(0)) && !known.key_is_fresh("0", Timestamp(0)));
+    }
 }

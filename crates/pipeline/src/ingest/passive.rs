@@ -5,10 +5,10 @@ use series::{Labels, Sample, SourceName, Timestamp};
 use wire::limits::{CHECK_NAME_BYTES_MAX, CHECK_TEXT_BYTES_MAX, DECOMPRESSED_BYTES_FREE};
 use wire::{CheckResult, CheckState, Contents, Rejection, SeriesColumn};
 
-use super::{Pushed, put_pushed};
+use super::{Pushed, plain_body, put_pushed};
 use crate::Context;
 use crate::error::Fault;
-use crate::http::{BODY_BYTES_MAX, Request};
+use crate::http::Request;
 use crate::keys::Caller;
 
 /// Results of one request.
@@ -37,10 +37,8 @@ enum Ttl {
 /// Takes results; a bad one is named and its neighbours go through.
 pub async fn checks(context: &Context, caller: &Caller, request: &Request) -> Result<Pushed, Fault> {
     caller.may_push()?;
-    if request.body.len() > BODY_BYTES_MAX {
-        return Err(Fault::TooLarge { bytes: request.body.len(), max: BODY_BYTES_MAX, limit: "body_bytes_max" });
-    }
-    let items: Vec<serde_json::Value> = serde_json::from_str(request.text()?)
+    let body = plain_body(request)?;
+    let items: Vec<serde_json::Value> = serde_json::from_slice(&body)
         .map_err(|e| Fault::bad(format!("line {}, column {}: {e}", e.line(), e.column())))?;
     if items.len() > RESULTS_MAX {
         return Err(Fault::bad(format!("{} results, at most {RESULTS_MAX} are taken at once", items.len())));
