@@ -165,6 +165,7 @@ pub(crate) fn log_change(
     sort: &str,
     new: Option<&Bytes>,
 ) -> Result<(), redb::Error> {
+    tables.next_number(&revision_name(tenant, sort.split('/').next().unwrap_or("")))?;
     let sequence = tables.next_number(COUNTER)?;
     tables.changes.insert(sequence, encode(tenant, sort, new).as_slice())?;
     if let Some(done) = too_old(tables.changes.len()?, sequence) {
@@ -172,6 +173,11 @@ pub(crate) fn log_change(
         remove_to(tables, done)?;
     }
     Ok(())
+}
+
+/// The number that counts changes of a manifest's items that begin with `part`.
+pub(crate) fn revision_name(tenant: &TenantId, part: &str) -> String {
+    format!("manifest/{tenant}/{part}")
 }
 
 /// The last change to drop when there are `kept` up to `newest`: a batch of them at once.

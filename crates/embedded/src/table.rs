@@ -17,9 +17,9 @@ use ports::{
 };
 use redb::{ReadTransaction, ReadableTable};
 
-use crate::changes::{Changes, log_change};
+use crate::changes::{Changes, log_change, revision_name};
 use crate::spelling::{key_bytes, partition_bytes, partition_end, time_bytes, time_of};
-use crate::store::{ITEMS, Store, Tables};
+use crate::store::{ITEMS, NUMBERS, Store, Tables};
 
 /// Items of one page.
 pub const PAGE_ITEMS_MAX: usize = 1_000;
@@ -274,6 +274,17 @@ impl Table for Documents {
         }
         let (partition, now) = (partition.clone(), self.clock.now());
         self.store.read(move |transaction| read_page(transaction, &partition, &start, &end, now)).await
+    }
+
+    async fn revision(&self, partition: &Partition, part: &str) -> Result<Option<u64>, PortError> {
+        let Some(tenant) = manifest_of(partition) else { return Ok(None) };
+        let name = revision_name(tenant, part);
+        // On this thread: one small page that every commit writes, so it is in memory.
+        let read = |transaction: &ReadTransaction| {
+            let numbers = transaction.open_table(NUMBERS)?;
+            Ok(numbers.get(name.as_str())?.map_or(0, |guard| guard.value()))
+        };
+        self.store.read_now(read).map(Some)
     }
 
     async fn write(&self, write: Write) -> Result<Written, PortError> {

@@ -47,7 +47,7 @@ struct Row {
 pub async fn of(context: &Context, tenant: &TenantId, rows: usize) -> Result<Cardinality, Fault> {
     let now = context.ports.clock.now();
     let (from, to) = (now.plus_ms(-NEWEST_MS), Timestamp(i64::MAX));
-    let selection = Selection { matchers: Vec::new(), from, to, rollup: None };
+    let selection = Selection { matchers: Vec::new(), from, to, rollup: None, near: None };
     let found = read::labels(context, tenant, &[selection]).await?;
     let mut cardinality = counted(&found, rows);
     let head = &mut cardinality.head_stats;

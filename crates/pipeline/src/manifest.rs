@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use blocks::{Known, Level, ManifestItem, Packed, RollupObject};
+use futures_util::future::try_join_all;
 use ports::{Condition, Key, Partition, Ports, TenantId, Timestamp, Write};
-use series::Window;
+use series::{DAY_MS, Window};
 
 use crate::error::Fault;
-use crate::read::BlockCache;
+use crate::read::{BlockCache, ListKey};
 
 /// Everything since 1970.
 pub(crate) const ALL_TIME: (Timestamp, Timestamp) = (Timestamp(1), Timestamp(i64::MAX));
@@ -69,15 +70,42 @@ pub(crate) async fn between(
     tenant: &TenantId,
     (from, to): (Timestamp, Timestamp),
 ) -> Result<Vec<Placed>, Fault> {
-    let mut items = Vec::new();
-    for level in [Level::Day, Level::Hour, Level::Ten, Level::Fresh, Level::Late] {
-        items.extend(level_between(ports, cache, tenant, level, (from, to)).await?);
-    }
+    let levels = [Level::Day, Level::Hour, Level::Ten, Level::Fresh, Level::Late];
+    let read = levels.map(|level| known_between(ports, cache, tenant, level, (from, to)));
+    let mut items = try_join_all(read).await?.concat();
     let known: Vec<Known<'_>> = items.iter().map(Placed::known).collect();
     let opened: BTreeSet<String> =
         blocks::readable_of(&known, (from, to)).iter().map(|one| one.id.to_owned()).collect();
     items.retain(|placed| opened.contains(placed.id()));
     Ok(items)
+}
+
+/// As [`level_between`]; read again only where something of the level has changed since, if the store can tell.
+async fn known_between(
+    ports: &Ports,
+    cache: &BlockCache,
+    tenant: &TenantId,
+    level: Level,
+    (from, to): (Timestamp, Timestamp),
+) -> Result<Vec<Placed>, Fault> {
+    // Before the items: what changes while they are read makes another revision.
+    let revision = ports.table.revision(&Partition::Manifest(tenant.clone()), level.as_str()).await?;
+    let Some(revision) = revision else { return level_between(ports, cache, tenant, level, (from, to)).await };
+    // Whole days, so that the next query finds them whose end is a little later.
+    let days = Window { start: Window::around(from, DAY_MS).start, end: Window::around(to, DAY_MS).end };
+    let key: ListKey = (tenant.clone(), level, days);
+    let list = match cache.list(&key, revision) {
+        Some(list) => list,
+        None => {
+            let read: Arc<[Placed]> =
+                level_between(ports, cache, tenant, level, (days.start, days.end.plus_ms(-1))).await?.into();
+            cache.keep_list(key, revision, read.clone());
+            read
+        }
+    };
+    let first = Window::of_block(from, level.width_ms()).start;
+    let touches = |placed: &&Placed| first <= placed.item.window.start && placed.item.window.start <= to;
+    Ok(list.iter().filter(touches).cloned().collect())
 }
 
 /// Every item of which the ledger is counted: days that are sealed are not read any more.

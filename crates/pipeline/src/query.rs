@@ -68,7 +68,7 @@ pub async fn series(
     limit: usize,
 ) -> Result<BTreeSet<Labels>, Fault> {
     let selections: Vec<Selection> =
-        selectors.into_iter().map(|matchers| Selection { matchers, from, to, rollup: None }).collect();
+        selectors.into_iter().map(|matchers| Selection { matchers, from, to, rollup: None, near: None }).collect();
     let stop = stop_after(context.ports.clock.clone(), QUERY_MS_MAX);
     let found = in_time(&stop, read::labels(context, tenant, &selections)).await?;
     check_listed(found.len(), limit)?;

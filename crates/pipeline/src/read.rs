@@ -3,13 +3,15 @@
 
 mod budget;
 mod cache;
+mod loaded;
 mod parquet;
 mod rollups;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use blocks::{Block, Level, ManifestItem};
+use futures_util::future::try_join_all;
 use ports::{Ports, TenantId, Timestamp};
 use promql::{Matcher, Selection, Series, SeriesSet, Stop, Storage, StorageError, all_match};
 use series::{Labels, RollupSeries, Sample, SourceName};
@@ -18,16 +20,22 @@ use wire::SeriesColumn;
 use budget::Budget;
 pub(crate) use budget::timed_out;
 pub use budget::{LOADED_BYTES_MAX, LOADED_SAMPLES_MAX, LOADED_SERIES_MAX};
-pub use cache::{BlockCache, CACHED_BYTES_MAX, CACHED_ITEMS_MAX, FOOTER_BYTES_MAX};
+pub(crate) use cache::ListKey;
+pub use cache::{BlockCache, CACHED_BYTES_MAX, CACHED_ITEMS_MAX, CACHED_LISTS_MAX, COLUMN_BYTES_MAX, FOOTER_BYTES_MAX};
+use loaded::{Loaded, Run};
 
-pub use rollups::ROLLUP_SPAN_MS_MIN;
+pub use rollups::{NEAR_SPAN_MS_MIN, ROLLUP_SPAN_MS_MIN};
 
 use crate::error::Fault;
+use crate::manifest::Placed;
 use crate::query::{QUERY_MS_MAX, stop_after};
 use crate::{Context, manifest};
 
 /// How often a query looks into the manifest again because a block in it was swept meanwhile.
 const MANIFEST_READS_MAX: usize = 3;
+
+/// Objects of an hour and of a day that are read at the same time, each with its ranges.
+const OBJECTS_AT_ONCE_MAX: usize = 8;
 
 /// Loads the samples that the selections ask for. Where they are not kept any more and rollups are, the
 /// last values of those. Takes [`QUERY_MS_MAX`] at most.
@@ -37,7 +45,8 @@ pub async fn load(context: &Context, tenant: &TenantId, selections: &[Selection]
 }
 
 /// Loads what an evaluation of these selections asks for: rollups where these say the same
-/// ([`Selection::rollup`]) and the time is long, samples elsewhere. Ends where `stop` says so.
+/// ([`Selection::rollup`]) and the time is long, or nearly the same ([`Selection::near`]) and samples would be
+/// [dear](rollups::NEAR_SPAN_MS_MIN); samples elsewhere. Ends where `stop` says so.
 pub async fn load_for(
     context: &Context,
     tenant: &TenantId,
@@ -46,10 +55,14 @@ pub async fn load_for(
 ) -> Result<Data, Fault> {
     let (mut rolled, mut as_samples) = (Vec::new(), Vec::new());
     let mut infos = BTreeSet::new();
+    let kept_from = context.ports.clock.now().plus_ms(-context.settings.raw_retention_ms);
     for selection in selections {
-        match selection.rollup {
-            Some(width_ms) => match load_rollups(context, tenant, selection, (width_ms, stop)).await? {
-                Some(series) => rolled.push(Rolled { selection: selection.clone(), series }),
+        let exact = selection.rollup.map(|width_ms| (width_ms, selection.clone()));
+        let near = selection.near.filter(|_| rollups::are_samples_dear(selection, kept_from));
+        let near = near.map(|near| (near.width_ms, Selection { from: near.from, to: near.to, ..selection.clone() }));
+        match exact.or(near) {
+            Some((width_ms, wanted)) => match load_rollups(context, tenant, &wanted, (width_ms, stop)).await? {
+                Some(series) => rolled.push(Rolled { selection: wanted, width_ms, series }),
                 None => as_samples.push(selection.clone()),
             },
             None => as_samples.push(selection.clone()),
@@ -82,6 +95,7 @@ pub struct Data {
 #[derive(Debug)]
 struct Rolled {
     selection: Selection,
+    width_ms: i64,
     series: Vec<RollupSeries>,
 }
 
@@ -107,7 +121,7 @@ impl Storage for Data {
     ) -> Result<Option<Vec<RollupSeries>>, StorageError> {
         let is_it = |rolled: &&Rolled| {
             let known = &rolled.selection;
-            known.matchers == matchers && (known.from, known.to, known.rollup) == (from, to, Some(width_ms))
+            known.matchers == matchers && (known.from, known.to, rolled.width_ms) == (from, to, width_ms)
         };
         Ok(self.rolled.iter().find(is_it).map(|rolled| rolled.series.clone()))
     }
@@ -146,9 +160,9 @@ async fn load_samples<'a>(
     selections: &[Selection],
     stop: &'a Stop,
 ) -> Result<Loaded<'a>, Fault> {
-    let mut loaded = Loaded { parts: HashMap::new(), budget: Budget::begin(stop), only_rollups: BTreeSet::new() };
+    let mut loaded = Loaded::begin(Budget::begin(stop));
     let hot = match &context.head {
-        Some(head) => head.read(tenant, selections, |labels, samples| loaded.add(labels, samples))?,
+        Some(head) => head.read(tenant, selections, |labels, samples| loaded.add_first(labels, samples))?,
         None => None,
     };
     // After the head: whatever it has not shown is in a block by now.
@@ -159,7 +173,7 @@ async fn load_samples<'a>(
             let mut wanted = wanted.filter_map(|(column, samples)| Some((column, samples?)));
             wanted.try_for_each(|(column, samples)| loaded.add(&column.labels, samples.to_vec()))
         }
-        Found::Samples(series) => series.into_iter().try_for_each(|(labels, samples)| loaded.add(&labels, samples)),
+        Found::Samples(series) => series.into_iter().try_for_each(|(labels, run)| loaded.add(&labels, run)),
         Found::LastValues(width_ms, series) => {
             if !series.is_empty() {
                 loaded.only_rollups.insert(width_ms);
@@ -177,41 +191,6 @@ fn before(selections: &[Selection], hot: Option<Timestamp>) -> Vec<Selection> {
     let Some(hot) = hot else { return selections.to_vec() };
     let older = selections.iter().filter(|selection| selection.from < hot);
     older.map(|selection| Selection { to: selection.to.min(hot.plus_ms(-1)), ..selection.clone() }).collect()
-}
-
-/// What a query has so far: the runs of samples of each series.
-struct Loaded<'a> {
-    parts: HashMap<Labels, Vec<Vec<Sample>>>,
-    budget: Budget<'a>,
-    /// Widths of rollups that were read because nothing else is kept.
-    only_rollups: BTreeSet<i64>,
-}
-
-impl Loaded<'_> {
-    fn add(&mut self, labels: &Labels, samples: Vec<Sample>) -> Result<(), Fault> {
-        self.budget.samples(samples.len())?;
-        match self.parts.get_mut(labels) {
-            Some(parts) => parts.push(samples),
-            None => {
-                self.budget.series()?;
-                self.parts.insert(labels.clone(), vec![samples]);
-            }
-        }
-        Ok(())
-    }
-
-    /// One series a label set, so that the storage joins once and not a block at a time.
-    fn into_set(self) -> SeriesSet {
-        SeriesSet::new(self.parts.into_iter().map(|(labels, mut parts)| {
-            // Runs of different windows then follow each other, and nothing has to be sorted.
-            parts.sort_by_key(|part| part.first().map(|sample| sample.at));
-            let samples = match parts.as_slice() {
-                [only] => Arc::from(only.as_slice()),
-                parts => parts.concat().into(),
-            };
-            Series { labels, samples }
-        }))
-    }
 }
 
 /// Label sets with a sample in the selections' time. Takes [`QUERY_MS_MAX`] at most.
@@ -325,7 +304,7 @@ enum Found<'a> {
     /// A young block, whole.
     Block(&'a Block),
     /// The samples of an older one.
-    Samples(Vec<(Labels, Vec<Sample>)>),
+    Samples(Vec<(Labels, Run)>),
     /// What is left of a block whose samples have expired: rollups' last values, and their width.
     LastValues(i64, Vec<(Labels, Vec<Sample>)>),
     /// Its label sets.
@@ -349,7 +328,9 @@ async fn for_each_found(
     // A sweep between reading the manifest and a block takes the block; what replaces it stands in
     // the manifest by then. Meeting samples twice, in a block and in its successor, is harmless.
     'manifest: for _ in 0..MANIFEST_READS_MAX {
-        for placed in manifest::between(&context.ports, &context.blocks, tenant, (from, to)).await? {
+        let placed = manifest::between(&context.ports, &context.blocks, tenant, (from, to)).await?;
+        let mut objects = Vec::new();
+        for placed in placed {
             let left = rollups::is_all_that_is_left(&placed.item);
             let window = placed.item.window;
             let touches = |s: &&Selection| {
@@ -371,8 +352,8 @@ async fn for_each_found(
                     last.map(|(width_ms, series)| visit(Found::LastValues(width_ms, series))).transpose()?
                 }
                 Level::Hour | Level::Day => {
-                    let objects = parquet::objects(tenant, &placed.item);
-                    in_objects(context, &objects, &touching, &mut budget, &mut visit, what).await?
+                    objects.push((placed, touching));
+                    continue;
                 }
             };
             if there.is_none() {
@@ -381,32 +362,42 @@ async fn for_each_found(
             }
             visited.insert(placed.sort);
         }
+        for some in objects.chunks(OBJECTS_AT_ONCE_MAX) {
+            let read =
+                some.iter().map(|(placed, touching)| in_objects(context, tenant, placed, (touching, &budget, what)));
+            for ((placed, _), found) in some.iter().zip(try_join_all(read).await?) {
+                let Some(found) = found else {
+                    missing.clone_from(&placed.sort);
+                    continue 'manifest;
+                };
+                found.into_iter().try_for_each(&mut visit)?;
+                visited.insert(placed.sort.clone());
+            }
+        }
         return Ok(());
     }
     Err(not_stored(&missing))
 }
 
-/// `None`: one of them is not there.
+/// What an item's objects hold. `None`: one of them is not there.
 async fn in_objects(
     context: &Context,
-    objects: &[parquet::Object],
-    selections: &[Selection],
-    budget: &mut Budget<'_>,
-    visit: &mut (impl FnMut(Found<'_>) -> Result<(), Fault> + Send),
-    what: What,
-) -> Result<Option<()>, Fault> {
-    for object in objects {
+    tenant: &TenantId,
+    placed: &Placed,
+    (selections, budget, what): (&[Selection], &Budget<'_>, What),
+) -> Result<Option<Vec<Found<'static>>>, Fault> {
+    let mut all = Vec::new();
+    for object in &parquet::objects(tenant, &placed.item) {
         let Some(chosen) = parquet::choose(context, object, selections).await? else { return Ok(None) };
-        let found = match what {
+        all.push(match what {
             What::Labels => Found::Labels(chosen.labels(object)?),
             What::Samples => match chosen.samples(context, object, budget).await? {
                 Some(samples) => Found::Samples(samples),
                 None => return Ok(None),
             },
-        };
-        visit(found)?;
+        });
     }
-    Ok(Some(()))
+    Ok(Some(all))
 }
 
 /// An item's block, decoded; an empty one where the item has only notes. `None`: it is not there,

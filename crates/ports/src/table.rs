@@ -194,6 +194,13 @@ pub trait Table: Send + Sync {
     /// greater than `after`. A page may end early.
     async fn query(&self, partition: &Partition, from: &str, to: &str, after: Option<&str>) -> Result<Page, PortError>;
 
+    /// A number that is another one after each change of items of the partition whose sort text begins with
+    /// `part` and a slash: who knows it may use again what was read since it was so. `None`: the store does not
+    /// count, and nobody may.
+    async fn revision(&self, _partition: &Partition, _part: &str) -> Result<Option<u64>, PortError> {
+        Ok(None)
+    }
+
     /// One conditional write.
     async fn write(&self, write: Write) -> Result<Written, PortError>;
 

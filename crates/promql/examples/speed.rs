@@ -3,7 +3,7 @@
 //! One series and 50 over a day, and 10,000 over an hour, a sample each 10 s; the mean of many runs in ms of
 //! processor time.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 use std::time::Instant;
 
 use promql::{Options, Series, SeriesSet, parse, range};
@@ -27,7 +27,7 @@ fn counters(series: usize, hours: i64) -> SeriesSet {
             at: Timestamp(step * EVERY_MS),
             value: (step % 5_000 * (n as i64 % 50 + 1)) as f64 + 0.25,
         };
-        let samples: Arc<[Sample]> = (0..hours * HOUR_MS / EVERY_MS).map(sample).collect();
+        let samples: promql::Samples = (0..hours * HOUR_MS / EVERY_MS).map(sample).collect();
         Labels::from_pairs(pairs).ok().map(|labels| Series { labels, samples })
     });
     SeriesSet::from_joined(all.collect())

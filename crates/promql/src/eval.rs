@@ -94,7 +94,8 @@ pub(crate) struct Evaluator<'a> {
     text: &'a str,
     samples_used: Cell<u64>,
     samples_read: Cell<u64>,
-    rollups_ms: Cell<i64>,
+    pub(crate) rollups_ms: Cell<i64>,
+    pub(crate) near_ms: Cell<i64>,
     /// What has been used when it is next asked whether to stop.
     next_look: Cell<u64>,
     series_used: Cell<u64>,
@@ -114,6 +115,7 @@ impl<'a> Evaluator<'a> {
             samples_used: Cell::new(0),
             samples_read: Cell::new(0),
             rollups_ms: Cell::new(0),
+            near_ms: Cell::new(0),
             next_look: Cell::new(0),
             series_used: Cell::new(0),
             visits: Cell::new(0),
@@ -128,6 +130,7 @@ impl<'a> Evaluator<'a> {
             samples_read: self.samples_read.get(),
             samples_used: self.samples_used.get(),
             rollups_ms: self.rollups_ms.get(),
+            near_ms: self.near_ms.get(),
         }
     }
 
@@ -235,11 +238,15 @@ impl<'a> Evaluator<'a> {
         self.charge(1, samples)
     }
 
-    /// Reads the rollups of one selector, where there are any; a rollup counts as a sample.
-    pub(crate) fn rollups(&self, selection: &Selection, width_ms: i64) -> Result<Option<Vec<RollupSeries>>, EvalError> {
-        let (from, to) = (selection.from, selection.to);
+    /// Reads the rollups of one selector whose buckets end in a stretch, where there are any; a rollup counts as a
+    /// sample.
+    pub(crate) fn rollups(
+        &self,
+        selection: &Selection,
+        (from, to): (Timestamp, Timestamp),
+        width_ms: i64,
+    ) -> Result<Option<Vec<RollupSeries>>, EvalError> {
         let Some(found) = self.storage.rollups(&selection.matchers, from, to, width_ms)? else { return Ok(None) };
-        self.rollups_ms.set(self.rollups_ms.get().max(width_ms));
         self.count_series(found.len())?;
         for one in &found {
             self.count_read(one.rollups.len())?;

@@ -65,6 +65,8 @@ impl Grid {
 pub(crate) struct Moved {
     fixed: Option<i64>,
     offset: i64,
+    /// Above 0: what is looked at is the end of the last whole bucket of this width.
+    bucket: i64,
 }
 
 impl Moved {
@@ -83,12 +85,26 @@ impl Moved {
             Some(Offset::Pos(by)) => millis(by),
             Some(Offset::Neg(by)) => -millis(by),
         };
-        Self { fixed, offset }
+        Self { fixed, offset, bucket: 0 }
     }
 
     /// The time that is looked at when `at` is evaluated.
     pub(crate) fn apply(self, at: i64) -> i64 {
-        self.fixed.unwrap_or(at).saturating_sub(self.offset)
+        let at = self.fixed.unwrap_or(at).saturating_sub(self.offset);
+        if self.bucket > 0 { at.div_euclid(self.bucket).saturating_mul(self.bucket) } else { at }
+    }
+
+    /// The same, but for each time the end of the last whole bucket of `width` at or before it.
+    pub(crate) fn to_buckets(self, width: i64) -> Self {
+        Self { bucket: width, ..self }
+    }
+
+    /// Whether a step of the grid is as long as a bucket of `width` at least, and windows of `back` are whole buckets:
+    /// then the last whole bucket before a step is nearer to it than the step before. `@` asks for one very time.
+    pub(crate) fn is_near(self, grid: Grid, back: Option<i64>, width: i64) -> bool {
+        let sane = [self.apply(grid.at(0)), self.span(grid).1].iter().all(|at| at.unsigned_abs() < 1 << 60);
+        let whole = back.is_none_or(|back| back >= width && back.rem_euclid(width.max(1)) == 0);
+        sane && self.fixed.is_none() && grid.count > 1 && grid.step >= width && whole
     }
 
     /// Whether windows of `back` milliseconds, at every time that is looked at over a whole grid, are made of whole

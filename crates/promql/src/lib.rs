@@ -27,6 +27,7 @@ mod parse;
 mod range_vector;
 mod rolled;
 mod row;
+mod samples;
 mod scan;
 mod selection;
 mod selector;
@@ -43,7 +44,8 @@ pub use options::{
     ANNOTATIONS_MAX, LOOKBACK_MS, Limits, Options, SAMPLES_MAX, SERIES_MAX, STEPS_MAX, SUBQUERY_STEP_MS, VISITS_MAX,
 };
 pub use parse::{EXPR_BYTES_MAX, EXPR_DEPTH_MAX, Expr, ParseError, parse, parse_selector};
-pub use selection::{Selection, selections};
+pub use samples::Samples;
+pub use selection::{Near, Selection, selections};
 pub use stop::Stop;
 pub use storage::{Series, SeriesSet, Storage, StorageError};
 pub use value::{Evaluated, Matrix, Value};

@@ -2,9 +2,6 @@
 //! or from a subquery. Stale markers are left out. Samples are shared with the storage where none of them is a
 //! marker, and windows slide over them.
 
-use std::ops::Deref;
-use std::sync::Arc;
-
 use promql_parser::parser::{Expr as Tree, MatrixSelector, SubqueryExpr};
 use series::{Labels, RollupSeries, Sample, is_stale};
 
@@ -15,6 +12,7 @@ use crate::grid::{Grid, Moved, millis, seconds};
 use crate::parse::{Extension, extension, without_parens};
 use crate::rolled;
 use crate::row::without_name;
+use crate::samples::Samples;
 use crate::selection::{Use, selection, subquery_grid};
 use crate::storage::Series;
 use crate::value::Matrix;
@@ -58,35 +56,29 @@ impl<'a> Falls<'a> {
     }
 }
 
-/// Samples that are the storage's or our own.
-pub(crate) enum Held {
-    Shared(Arc<[Sample]>),
-    Own(Vec<Sample>),
-}
-
-impl Deref for Held {
-    type Target = [Sample];
-    fn deref(&self) -> &[Sample] {
-        match self {
-            Self::Shared(samples) => samples,
-            Self::Own(samples) => samples,
-        }
-    }
-}
-
 /// One series of a range vector.
 pub(crate) struct RangeSeries {
     pub(crate) labels: Labels,
     pub(crate) drop_name: bool,
-    samples: Held,
+    /// The storage's, stale markers among them, or computed ones.
+    samples: Samples,
 }
 
-impl RangeSeries {
-    /// The places of all samples that are less than the one before them.
-    fn falls(&self) -> Vec<usize> {
-        let pairs = self.samples.windows(2).enumerate();
-        pairs.filter(|(_, pair)| pair[1].value < pair[0].value).map(|(place, _)| place + 1).collect()
+/// Looks at every sample once: the places of those that are less than the one before them, where they are
+/// wanted. `None`: there is a stale marker among them.
+fn falls(samples: &[Sample], wanted: bool) -> Option<Vec<usize>> {
+    let mut falls = Vec::new();
+    let mut before = f64::NAN;
+    for (place, sample) in samples.iter().enumerate() {
+        if is_stale(sample.value) {
+            return None;
+        }
+        if wanted && sample.value < before {
+            falls.push(place);
+        }
+        before = sample.value;
     }
+    Some(falls)
 }
 
 /// All samples that the windows of all steps need.
@@ -127,7 +119,7 @@ pub(crate) fn rollups(
         return Ok(None);
     };
     let moved = Moved::new(matrix.vs.offset.as_ref(), matrix.vs.at.as_ref(), evaluator.whole);
-    Ok(rolled::load(evaluator, &needed)?.map(|series| (series, (moved, range_ms))))
+    Ok(rolled::load(evaluator, &needed, moved)?.map(|(series, moved)| (series, (moved, range_ms))))
 }
 
 /// Reads or computes the samples of a range vector for `function`, which may not take every extension.
@@ -167,14 +159,8 @@ fn selected(
     if let Some(needed) = selection(&matrix.vs, use_of_it, grid, evaluator.whole, evaluator.options) {
         let found = evaluator.select(&needed)?;
         series.reserve_exact(found.len());
-        for one in found {
-            let samples = if one.samples.iter().any(|sample| is_stale(sample.value)) {
-                Held::Own(one.samples.iter().filter(|sample| !is_stale(sample.value)).copied().collect())
-            } else {
-                Held::Shared(one.samples)
-            };
-            series.push(RangeSeries { labels: one.labels, drop_name: false, samples });
-        }
+        let ranged = |one: Series| RangeSeries { labels: one.labels, drop_name: false, samples: one.samples };
+        series.extend(found.into_iter().map(ranged));
     }
     Ok(RangeVector { series, extension, moved, range, around })
 }
@@ -185,7 +171,7 @@ fn computed(evaluator: &Evaluator, subquery: &SubqueryExpr, grid: Grid) -> Resul
     let rows = evaluator.rows(&subquery.expr, inner)?;
     let series = rows
         .into_iter()
-        .map(|row| RangeSeries { samples: Held::Own(row.samples(inner)), labels: row.labels, drop_name: row.drop_name })
+        .map(|row| RangeSeries { samples: row.samples(inner).into(), labels: row.labels, drop_name: row.drop_name })
         .collect();
     let moved = Moved::new(subquery.offset.as_ref(), subquery.at.as_ref(), evaluator.whole);
     Ok(RangeVector { series, extension: None, moved, range: millis(&subquery.range), around: (0, 0) })
@@ -203,8 +189,16 @@ impl RangeVector {
         args: &[Vec<f64>],
         mut visit: impl FnMut(usize, Window),
     ) -> Result<(), EvalError> {
-        let samples: &[Sample] = &series.samples;
-        let falls = if reads == Reads::EndsAndFalls { series.falls() } else { Vec::new() };
+        // Series by series, so that its samples are still near when its windows are looked at.
+        let wanted = reads == Reads::EndsAndFalls;
+        let mut numbers: Vec<Sample> = Vec::new();
+        let (samples, falls) = match falls(&series.samples, wanted) {
+            Some(falls) => (&series.samples[..], falls),
+            None => {
+                numbers.extend(series.samples.iter().filter(|sample| !is_stale(sample.value)));
+                (&numbers[..], falls(&numbers, wanted).unwrap_or_default())
+            }
+        };
         if reads != Reads::Samples {
             // Little at each step, so it is paid for at once.
             evaluator.visit(grid.count.saturating_add(falls.len()))?;

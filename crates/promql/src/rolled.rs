@@ -1,6 +1,8 @@
 //! Windows and newest values answered from rollups, where [`crate::Selection::rollup`] says that whole buckets make
 //! up every window. The answers are those of the samples, bit for bit, but for two: sums are added in
 //! another order, and so are increases of counters with resets. Of a counter that has been NaN an increase is NaN.
+//! Where [`crate::Selection::near`] says so, and the storage has chosen to, each step is answered in the same way as of
+//! the end of the last whole bucket before it.
 
 use series::{Rollup, RollupSeries};
 
@@ -87,12 +89,23 @@ impl Buckets<'_> {
     }
 }
 
-/// The rollups of a selection, where it allows them and the storage has them.
-pub(crate) fn load(evaluator: &Evaluator, selection: &Selection) -> Result<Option<Vec<RollupSeries>>, EvalError> {
-    match selection.rollup {
-        Some(width_ms) => evaluator.rollups(selection, width_ms),
-        None => Ok(None),
+/// The rollups of a selection, where it allows them and the storage has them, and how what is looked at is moved:
+/// near ones answer as of the last bucket's end.
+pub(crate) fn load(
+    evaluator: &Evaluator,
+    selection: &Selection,
+    moved: Moved,
+) -> Result<Option<(Vec<RollupSeries>, Moved)>, EvalError> {
+    if let Some(width_ms) = selection.rollup
+        && let Some(series) = evaluator.rollups(selection, (selection.from, selection.to), width_ms)?
+    {
+        evaluator.rollups_ms.set(evaluator.rollups_ms.get().max(width_ms));
+        return Ok(Some((series, moved)));
     }
+    let Some(near) = selection.near else { return Ok(None) };
+    let Some(series) = evaluator.rollups(selection, (near.from, near.to), near.width_ms)? else { return Ok(None) };
+    evaluator.near_ms.set(evaluator.near_ms.get().max(near.width_ms));
+    Ok(Some((series, moved.to_buckets(near.width_ms))))
 }
 
 /// A function of windows, one row a series.
@@ -152,8 +165,10 @@ pub(crate) fn newest(
     for one in series {
         let mut points = evaluator.blank(grid)?;
         let all: Vec<&Rollup> = one.rollups.iter().collect();
-        windows(&all, moved, evaluator.options.lookback_ms, grid, |step, buckets, _| {
-            if let Some(newest) = buckets.last().filter(|newest| !newest.stale_at_end) {
+        windows(&all, moved, evaluator.options.lookback_ms, grid, |step, buckets, (start_ms, _)| {
+            // A bucket may be wider than the lookback: its last sample then may be too old.
+            let newest = buckets.last().filter(|newest| !newest.stale_at_end && newest.last_at.ms() > start_ms);
+            if let Some(newest) = newest {
                 points[step] = pick(newest);
             }
             Ok(())

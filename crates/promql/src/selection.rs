@@ -26,6 +26,20 @@ pub struct Selection {
     /// The widest rollups, in milliseconds, that answer this selector exactly as samples would: those
     /// whose buckets end in `[from, to]`. `None`: only samples do.
     pub rollup: Option<i64>,
+    /// Rollups that answer it as of a little earlier, where the step asks for no finer.
+    pub near: Option<Near>,
+}
+
+/// Rollups that answer each step as of the end of the last whole bucket before it. That is less than a bucket earlier,
+/// and a bucket is no wider than the step: the answer is what samples give at that time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Near {
+    /// The width of the buckets: the widest that is possible.
+    pub width_ms: i64,
+    /// The first of them ends here at the earliest.
+    pub from: Timestamp,
+    /// The last of them ends here.
+    pub to: Timestamp,
 }
 
 /// What must be loaded to evaluate `expr` at every step from `start` to `end`; for an instant
@@ -121,7 +135,15 @@ pub(crate) fn selection(
     let to = Timestamp(last.saturating_add(after));
     let widths = rollup_width::ALL.into_iter().rev();
     let rollup = widths.filter(|_| foldable && extension.is_none()).find(|width| moved.is_aligned(grid, back, *width));
-    Some(Selection { matchers: matchers_of(selector), from, to, rollup })
+    let mut widths = rollup_width::ALL.into_iter().rev();
+    let window = matches!(use_of_it, Use::Window { .. }).then_some(back);
+    let width = widths.find(|width| foldable && extension.is_none() && moved.is_near(grid, window, *width));
+    let near = width.map(|width_ms| {
+        let (first, last) = moved.to_buckets(width_ms).span(grid);
+        // A lookback shorter than a bucket still needs the bucket that ends where it does.
+        Near { width_ms, from: Timestamp(first.saturating_sub(back).saturating_add(1)), to: Timestamp(last) }
+    });
+    Some(Selection { matchers: matchers_of(selector), from, to, rollup, near })
 }
 
 /// The info series that a call of `info` may join: by name and by the labels that are asked for, at the
@@ -140,7 +162,7 @@ pub(crate) fn info_selection(call: &Call, grid: Grid, whole: (i64, i64), options
         matchers.push(Matcher::metric(TARGET_INFO));
     }
     let from = Timestamp(first.saturating_sub(options.lookback_ms).saturating_add(1));
-    Some(Selection { matchers, from, to: Timestamp(last), rollup: None })
+    Some(Selection { matchers, from, to: Timestamp(last), rollup: None, near: None })
 }
 
 /// `offset` and `@` of the first selector below `node`.

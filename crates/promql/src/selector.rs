@@ -39,7 +39,7 @@ fn newest(
     if extension(selector) == Some(Extension::Smoothed) {
         return smoothed(evaluator, &needed, moved, grid);
     }
-    if let Some(series) = rolled::load(evaluator, &needed)? {
+    if let Some((series, moved)) = rolled::load(evaluator, &needed, moved)? {
         return rolled::newest(evaluator, &series, moved, grid, pick_rolled);
     }
     for series in evaluator.select(&needed)? {

@@ -1,11 +1,10 @@
 //! Where samples come from. Evaluation is synchronous and knows nothing of files, tables or
 //! networks: whoever calls it loads what [`crate::selections`] lists and hands it over.
 
-use std::sync::Arc;
-
-use series::{Labels, RollupSeries, Sample, Timestamp, winner};
+use series::{Labels, RollupSeries, Sample, Timestamp};
 
 use crate::matcher::{Matcher, all_match};
+use crate::samples::Samples;
 
 /// One series with its samples: ascending in time, no timestamp twice. Stale markers may be
 /// among stored samples, never among results.
@@ -14,7 +13,7 @@ pub struct Series {
     /// Name and labels.
     pub labels: Labels,
     /// Ascending, unique timestamps.
-    pub samples: Arc<[Sample]>,
+    pub samples: Samples,
 }
 
 /// Why samples could not be read.
@@ -32,7 +31,8 @@ pub trait Storage {
     fn select(&self, matchers: &[Matcher], from: Timestamp, to: Timestamp) -> Result<Vec<Series>, StorageError>;
 
     /// The rollups of `width_ms` whose buckets end in `[from, to]`, of every series that all `matchers`
-    /// match; asked only for what [`crate::Selection::rollup`] allowed. `None`: there are none to be had for
+    /// match; asked only for what [`crate::Selection::rollup`] allows, and then for what [`crate::Selection::near`] does:
+    /// whether a near answer will do is the storage's to say. `None`: there are none to be had for
     /// the whole of that time, so that samples are read instead.
     fn rollups(
         &self,
@@ -66,9 +66,9 @@ impl SeriesSet {
             match set.last_mut().filter(|last| last.labels == one.labels) {
                 Some(last) => {
                     let both: Vec<Sample> = last.samples.iter().chain(one.samples.iter()).copied().collect();
-                    last.samples = joined(both.into());
+                    last.samples = Samples::joined(both);
                 }
-                None => set.push(Series { samples: joined(one.samples), labels: one.labels }),
+                None => set.push(Series { samples: one.samples.into_joined(), labels: one.labels }),
             }
         }
         Self { series: set }
@@ -98,22 +98,6 @@ impl SeriesSet {
     pub fn is_empty(&self) -> bool {
         self.series.is_empty()
     }
-}
-
-fn joined(samples: Arc<[Sample]>) -> Arc<[Sample]> {
-    if samples.windows(2).all(|pair| pair[0].at < pair[1].at) {
-        return samples;
-    }
-    let mut sorted = samples.to_vec();
-    sorted.sort_by_key(|sample| sample.at);
-    sorted.dedup_by(|later, kept| {
-        let same = later.at == kept.at;
-        if same {
-            kept.value = winner(kept.value, later.value);
-        }
-        same
-    });
-    sorted.into()
 }
 
 impl Storage for SeriesSet {
@@ -148,7 +132,7 @@ mod tests {
         {
             let found = set.select(&[], Timestamp(from), Timestamp(to)).unwrap();
             assert_eq!(!found.is_empty(), expected, "{from} to {to}");
-            assert!(found.iter().all(|found| Arc::ptr_eq(&found.samples, &one.samples)));
+            assert!(found.iter().all(|found| found.samples.shares(&one.samples)));
         }
     }
 

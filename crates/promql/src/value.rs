@@ -44,6 +44,8 @@ pub struct Evaluated<T> {
     pub samples_read: u64,
     /// Width of the widest rollups that stood in for samples, exactly; 0: samples alone were read.
     pub rollups_ms: i64,
+    /// Width of the widest rollups from which steps were answered as of the last whole bucket before them; 0: none were.
+    pub near_ms: i64,
     /// Samples read and points computed: what the limit `samples_max` counts.
     pub samples_used: u64,
 }

@@ -19,4 +19,6 @@ pub use labels::{LabelError, Labels, LabelsBuilder, METRIC_NAME};
 pub use lane::{LANES, Lane, PUSH_SPREAD};
 pub use rollup::{Rollup, RollupSeries, rollup_width, rollups};
 pub use sample::{STALE_NAN_BITS, Sample, Timestamp, is_stale, stale_marker, winner};
-pub use window::{DAY_MS, FIVE_MINUTES_MS, HOUR_MS, MINUTE_MS, TEN_MINUTES_MS, Window, bucket_end, bucket_index};
+pub use window::{
+    DAY_MS, FIVE_MINUTES_MS, HOUR_MS, MINUTE_MS, TEN_MINUTES_MS, Window, bucket_end, bucket_index, instants_through,
+};

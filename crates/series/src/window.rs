@@ -94,9 +94,24 @@ pub fn bucket_index(end: Timestamp, interval_ms: i64, offset_ms: i64) -> i64 {
     end.0.saturating_sub(offset_ms).div_euclid(interval_ms.max(1))
 }
 
+/// How many of the instants `first`, `first + every_ms`, … lie at or before `at`.
+#[must_use]
+pub fn instants_through(first: Timestamp, every_ms: i64, at: Timestamp) -> u64 {
+    let passed = at.0.saturating_sub(first.0);
+    if passed < 0 { 0 } else { (passed / every_ms.max(1)).unsigned_abs().saturating_add(1) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn instants_are_counted_with_both_ends() {
+        for (at, expected) in [(-1, 0), (4, 0), (5, 1), (14, 1), (15, 2), (26, 3)] {
+            assert_eq!(instants_through(Timestamp(5), 10, Timestamp(at)), expected, "at {at}");
+        }
+        assert_eq!(instants_through(Timestamp(i64::MIN), 0, Timestamp(i64::MAX)), 1 << 63);
+    }
 
     #[test]
     fn windows_hold_their_start_and_not_their_end() {

@@ -107,6 +107,18 @@ impl<'a> Reader<'a> {
             self.0 = rest;
             return Ok(u64::from(*first));
         }
+        if let [a, b, rest @ ..] = self.0
+            && *b < 0x80
+        {
+            self.0 = rest;
+            return Ok(u64::from(*a & 0x7f) | u64::from(*b) << 7);
+        }
+        if let [a, b, c, rest @ ..] = self.0
+            && *c < 0x80
+        {
+            self.0 = rest;
+            return Ok(u64::from(*a & 0x7f) | u64::from(*b & 0x7f) << 7 | u64::from(*c) << 14);
+        }
         let mut value = 0_u64;
         for shift in (0..64).step_by(7) {
             let byte = self.byte()?;
@@ -322,8 +334,9 @@ pub fn check_values(bytes: &[u8], count: usize) -> Result<(), ColumnError> {
     each_value(bytes, count, |_| {})
 }
 
+/// As [`decode_values`], each value to `take` in turn. Of a column that is not good, some may come before the error.
 #[inline]
-fn each_value(bytes: &[u8], count: usize, mut take: impl FnMut(f64)) -> Result<(), ColumnError> {
+pub fn each_value(bytes: &[u8], count: usize, mut take: impl FnMut(f64)) -> Result<(), ColumnError> {
     let mut reader = Reader::new(bytes);
     let encoding = reader.byte()?;
     if count > reader.rest().len() {

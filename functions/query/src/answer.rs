@@ -6,6 +6,10 @@ use pipeline::promql::{Evaluated, Series, Value};
 use pipeline::{Labels, Sample, Timestamp};
 
 use crate::number;
+use crate::points::{self, point};
+
+/// A point's bytes, at most, nearly always: what is not written to is never asked of the system.
+const POINT_BYTES: usize = 40;
 
 /// What goes with a result, as Prometheus words it.
 #[derive(Debug, Default)]
@@ -24,6 +28,13 @@ impl Notes {
         if result.rollups_ms > 0 {
             let seconds = result.rollups_ms / 1_000;
             infos.push(format!("answered from rollups of {seconds} s, which is exact at this step and range"));
+        }
+        if result.near_ms > 0 {
+            let seconds = result.near_ms / 1_000;
+            infos.push(format!(
+                "answered from rollups of {seconds} s, which is approximate: each step is as of the last whole {seconds} s \
+                 before it, as the step asks for no finer and the time is long"
+            ));
         }
         Self { warnings, infos }
     }
@@ -135,10 +146,10 @@ pub(crate) fn matrix(series: &[Series], limit: usize, stats: Option<Stats>, mut 
         out.extend_from_slice(b"{\"metric\":");
         metric(out, &one.labels);
         out.extend_from_slice(b",\"values\":");
-        array(out, &*one.samples, point);
+        points::array(out, &one.samples);
         out.push(b'}');
     };
-    result("matrix", points * 28 + shown.len() * 160, |out| array(out, shown, one), stats, &notes)
+    result("matrix", points * POINT_BYTES + shown.len() * 160, |out| array(out, shown, one), stats, &notes)
 }
 
 /// A list of label sets.
@@ -182,15 +193,6 @@ fn metric(out: &mut Vec<u8>, labels: &Labels) {
         text(out, value);
     }
     out.push(b'}');
-}
-
-/// `[seconds,"value"]`.
-fn point(out: &mut Vec<u8>, sample: &Sample) {
-    out.push(b'[');
-    number::seconds(out, sample.at.ms());
-    out.extend_from_slice(b",\"");
-    number::value(out, sample.value);
-    out.extend_from_slice(b"\"]");
 }
 
 fn text(out: &mut Vec<u8>, content: &str) {
@@ -254,13 +256,21 @@ mod tests {
     #[test]
     fn remarks_and_numbers_go_with_a_result() {
         let annotations = vec!["PromQL warning: a".to_owned(), "PromQL info: b".to_owned()];
-        let notes =
-            Notes::of(&Evaluated { value: (), annotations, samples_read: 0, samples_used: 0, rollups_ms: 300_000 });
+        let notes = Notes::of(&Evaluated {
+            value: (),
+            annotations,
+            samples_read: 0,
+            samples_used: 0,
+            rollups_ms: 300_000,
+            near_ms: 3_600_000,
+        });
         let stats = Stats { seconds: 0.25, samples_read: 3, samples_used: 4 };
         let answer = body(&matrix(&[], 0, Some(stats), notes));
         assert_eq!(answer["warnings"], json!(["PromQL warning: a"]));
         let rollups = "answered from rollups of 300 s, which is exact at this step and range";
-        assert_eq!(answer["infos"], json!(["PromQL info: b", rollups]));
+        let near = "answered from rollups of 3600 s, which is approximate: each step is as of the last whole 3600 s \
+                    before it, as the step asks for no finer and the time is long";
+        assert_eq!(answer["infos"], json!(["PromQL info: b", rollups, near]));
         let stats = &answer["data"]["stats"];
         assert_eq!(stats["samples"], json!({ "totalQueryableSamples": 3, "peakSamples": 4 }));
         assert_eq!(stats["timings"]["execTotalTime"], json!(0.25));

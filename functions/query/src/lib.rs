@@ -9,6 +9,7 @@ mod install;
 mod number;
 mod page;
 mod parameters;
+mod points;
 mod prometheus;
 
 use pipeline::http::{Request, Response};

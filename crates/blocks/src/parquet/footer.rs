@@ -193,6 +193,11 @@ impl Footer {
         })
     }
 
+    /// The labels of one series.
+    pub fn labels(&self, number: usize) -> Result<Labels, ParquetError> {
+        self.index.labels(number)
+    }
+
     /// The number of the series with these labels.
     #[must_use]
     pub fn position(&self, labels: &Labels) -> Option<usize> {
@@ -247,7 +252,8 @@ impl Footer {
     }
 
     /// Whether a series may have rows in the closed stretch.
-    pub(super) fn touches(&self, number: usize, from: Timestamp, to: Timestamp) -> bool {
+    #[must_use]
+    pub fn touches(&self, number: usize, from: Timestamp, to: Timestamp) -> bool {
         self.index.entries.get(number).is_some_and(|entry| entry.min_time <= to && entry.max_time >= from)
     }
 }

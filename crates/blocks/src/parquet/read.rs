@@ -44,6 +44,22 @@ impl Footer {
     }
 }
 
+impl Footer {
+    /// All samples of each of these series, from what [`Footer::ranges`] named for them: a page holds a series
+    /// whole, whatever stretch of it is asked for.
+    pub fn columns(&self, series: &[usize], fetched: &Fetched) -> Result<Vec<Vec<Sample>>, ParquetError> {
+        if self.kind != Kind::Samples {
+            return Err(ParquetError::OtherKind { wanted: "samples", found: "rollups" });
+        }
+        let mut unpacker = Unpacker::new();
+        let read = |number: &usize| {
+            let entry = self.index.entries.get(*number).ok_or(ParquetError::NoSuchSeries { index: *number })?;
+            read_samples(entry, fetched, &mut unpacker)
+        };
+        series.iter().map(read).collect()
+    }
+}
+
 impl Block {
     /// Reads a whole object of samples.
     pub fn decode_parquet(object: Bytes) -> Result<Self, ParquetError> {

@@ -3,10 +3,8 @@
 //! Samples of one step say it once instead of a time each, and a value that never changes is kept
 //! once; everything else is `wire::columns`. It must not know which series it is of.
 
-use series::{Sample, Timestamp};
-use wire::columns::{
-    ColumnError, Reader, decode_timestamps, decode_values, encode_timestamps, encode_values, put_varint,
-};
+use series::{Sample, Timestamp, instants_through};
+use wire::columns::{ColumnError, Reader, decode_timestamps, each_value, encode_timestamps, encode_values, put_varint};
 
 /// Samples that one chunk holds before the next one is begun: 43 min at a step of 10 s.
 pub(super) const CHUNK_SAMPLES_MAX: usize = 256;
@@ -66,33 +64,57 @@ impl Chunk {
         }
     }
 
+    /// How many of its samples lie in `[from, to]`, or a few more.
+    pub(super) fn len_between(&self, from: Timestamp, to: Timestamp) -> usize {
+        let (skipped, end) = self.between(from, to);
+        end.saturating_sub(skipped)
+    }
+
     /// Appends its samples of `[from, to]`.
     pub(super) fn read(&self, from: Timestamp, to: Timestamp, out: &mut Vec<Sample>) -> Result<(), ColumnError> {
         if self.last < from || self.first > to || from > to {
             return Ok(());
         }
-        let start = out.len();
+        let (skipped, end) = self.between(from, to);
         match &self.values {
-            Values::Same(value) => out.extend(self.regular().map(|at| Sample { at, value: *value })),
+            Values::Same(value) => {
+                out.extend(self.regular().take(end).skip(skipped).map(|at| Sample { at, value: *value }));
+            }
             Values::Column(bytes) if self.step_ms > 0 => {
-                let values = decode_values(bytes, self.len())?;
-                out.extend(self.regular().zip(values).map(|(at, value)| Sample { at, value }));
+                let (mut index, mut at) = (0, self.first);
+                each_value(bytes, self.len(), |value| {
+                    if (skipped..end).contains(&index) {
+                        out.push(Sample { at, value });
+                    }
+                    (index, at) = (index + 1, at.plus_ms(i64::from(self.step_ms)));
+                })?;
             }
             Values::Column(bytes) => {
                 let mut reader = Reader::new(bytes);
                 let length = reader.varint()?;
                 let times = reader.take(usize::try_from(length).map_err(|_| ColumnError::Truncated)?)?;
                 let times = decode_timestamps(times)?;
-                let values = decode_values(reader.rest(), times.len())?;
-                out.extend(times.into_iter().zip(values).map(|(at, value)| Sample { at, value }));
+                let mut next = times.iter();
+                each_value(reader.rest(), times.len(), |value| {
+                    let at = next.next().filter(|at| from <= **at && **at <= to);
+                    out.extend(at.map(|at| Sample { at: *at, value }));
+                })?;
             }
         }
-        let read = &out[start..];
-        let (first, end) =
-            (read.partition_point(|sample| sample.at < from), read.partition_point(|sample| sample.at <= to));
-        out.truncate(start + end);
-        out.drain(start..start + first);
         Ok(())
+    }
+
+    /// The places of the first sample of `[from, to]` and of the one after the last, where that is known without
+    /// reading; else all.
+    fn between(&self, from: Timestamp, to: Timestamp) -> (usize, usize) {
+        if self.step_ms == 0 {
+            return (0, self.len());
+        }
+        let through = |at: Timestamp| {
+            let count = instants_through(self.first, i64::from(self.step_ms), at);
+            usize::try_from(count).unwrap_or(usize::MAX).min(self.len())
+        };
+        (through(from.plus_ms(-1)), through(to))
     }
 
     fn regular(&self) -> impl Iterator<Item = Timestamp> {

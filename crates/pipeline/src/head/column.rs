@@ -106,7 +106,8 @@ impl Column {
         let chunks = &chunks[..chunks.partition_point(|chunk| chunk.first <= to)];
         let open = &self.open[self.open.partition_point(|sample| sample.at < from)..];
         let open = &open[..open.partition_point(|sample| sample.at <= to)];
-        out.reserve(chunks.iter().map(Chunk::len).sum::<usize>() + open.len());
+        let inside: usize = chunks.iter().map(|chunk| chunk.len_between(from, to)).sum();
+        out.reserve_exact(inside + open.len());
         for chunk in chunks {
             chunk.read(from, to, out)?;
         }

@@ -1,6 +1,7 @@
 //! One tenant's hot samples: series by number, found by identity and by label.
 
 use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 
 use promql::Selection;
 use series::{Labels, Sample, SeriesId, TEN_MINUTES_MS, Timestamp, Window};
@@ -11,8 +12,8 @@ use super::column::Column;
 use super::index::Index;
 
 /// About what a series costs beside its labels' bytes and its samples: the entry, the place in the
-/// map, its label buffer's head.
-const SERIES_BYTES: usize = 160;
+/// map and in the order, its label buffer's head.
+const SERIES_BYTES: usize = 168;
 
 #[derive(Debug)]
 pub(super) struct TenantHead {
@@ -27,6 +28,16 @@ pub(super) struct TenantHead {
     index: Index,
     empty: usize,
     pub(super) bytes: usize,
+    /// Made by readers, as far as it has not been made.
+    order: Mutex<Order>,
+}
+
+/// The series in the order of their labels, in which they are read: nothing has to be sorted afterwards.
+#[derive(Debug, Default)]
+struct Order {
+    sorted: Vec<u32>,
+    /// The place of each number in `sorted`.
+    places: Vec<u32>,
 }
 
 #[derive(Debug)]
@@ -46,7 +57,36 @@ impl Default for TenantHead {
             index: Index::default(),
             empty: 0,
             bytes: 0,
+            order: Mutex::default(),
         }
+    }
+}
+
+impl Order {
+    /// Takes in the series that are new.
+    fn catch_up(&mut self, series: &[Entry]) {
+        let labels = |number: &u32| series.get(*number as usize).map(|entry| &entry.labels);
+        let mut new: Vec<u32> = (self.sorted.len()..series.len()).map(|number| number as u32).collect();
+        if new.is_empty() {
+            return;
+        }
+        new.sort_by(|a, b| labels(a).cmp(&labels(b)));
+        let mut merged = Vec::with_capacity(series.len());
+        let mut known = std::mem::take(&mut self.sorted).into_iter().peekable();
+        for number in new {
+            while let Some(before) = known.next_if(|known| labels(known) < labels(&number)) {
+                merged.push(before);
+            }
+            merged.push(number);
+        }
+        merged.extend(known);
+        self.places = vec![0; merged.len()];
+        for (place, number) in merged.iter().enumerate() {
+            if let Some(of) = self.places.get_mut(*number as usize) {
+                *of = place as u32;
+            }
+        }
+        self.sorted = merged;
     }
 }
 
@@ -104,6 +144,7 @@ impl TenantHead {
 
     fn renumber(&mut self) {
         let series = std::mem::take(&mut self.series);
+        self.order = Mutex::default();
         (self.numbers, self.index, self.bytes, self.empty) = (HashMap::new(), Index::default(), 0, 0);
         for entry in series.into_iter().filter(|entry| !entry.column.is_empty()) {
             let number = self.number(&entry.labels);
@@ -114,14 +155,20 @@ impl TenantHead {
         }
     }
 
-    /// The selected series with their samples from the floor on: each once, from the first to the last
-    /// that any selection asks for. `visit` may end it.
+    /// The selected series with their samples from the floor on, in the order of their labels: each once, from the
+    /// first to the last that any selection asks for. `visit` may end it.
     pub(super) fn read<E: From<ColumnError>>(
         &self,
         selections: &[Selection],
         mut visit: impl FnMut(&Labels, Vec<Sample>) -> Result<(), E>,
     ) -> Result<(), E> {
-        for (number, (from, to)) in self.spans(selections) {
+        let mut spans = self.spans(selections);
+        {
+            let mut order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
+            order.catch_up(&self.series);
+            spans.sort_unstable_by_key(|(number, _)| order.places.get(*number as usize).copied());
+        }
+        for (number, (from, to)) in spans {
             let Some(entry) = self.series.get(number as usize) else { continue };
             let mut samples = Vec::new();
             entry.column.read(from, to, &mut samples)?;

@@ -1,5 +1,7 @@
 //! What one query may load. Each limit is named in the answer that it causes.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use promql::Stop;
 
 use crate::error::Fault;
@@ -17,7 +19,8 @@ const LOOK_EVERY: u64 = 1 << 18;
 pub(super) struct Budget<'a> {
     samples: u64,
     series: u64,
-    bytes: u64,
+    /// Of objects that are fetched at the same time.
+    bytes: AtomicU64,
     /// The query's own: reading and evaluating take no more together than it says.
     stop: &'a Stop,
     next_look: u64,
@@ -25,7 +28,7 @@ pub(super) struct Budget<'a> {
 
 impl<'a> Budget<'a> {
     pub(super) fn begin(stop: &'a Stop) -> Self {
-        Self { samples: 0, series: 0, bytes: 0, stop, next_look: 0 }
+        Self { samples: 0, series: 0, bytes: AtomicU64::new(0), stop, next_look: 0 }
     }
 
     pub(super) fn samples(&mut self, more: usize) -> Result<(), Fault> {
@@ -40,9 +43,9 @@ impl<'a> Budget<'a> {
         within(self.series, LOADED_SERIES_MAX, "series", "loaded_series_max")
     }
 
-    pub(super) fn bytes(&mut self, more: u64) -> Result<(), Fault> {
-        self.bytes += more;
-        within(self.bytes, LOADED_BYTES_MAX, "bytes of blocks", "loaded_bytes_max")
+    pub(super) fn bytes(&self, more: u64) -> Result<(), Fault> {
+        let used = self.bytes.fetch_add(more, Ordering::Relaxed).saturating_add(more);
+        within(used, LOADED_BYTES_MAX, "bytes of blocks", "loaded_bytes_max")
     }
 
     /// Fails where the query has had its time.

@@ -7,10 +7,11 @@ use blocks::ManifestItem;
 use blocks::parquet::{ByteRange, Fetched, Footer, LabelTest, Parsed};
 use futures_util::future::try_join_all;
 use ports::{TenantId, Timestamp};
-use promql::{Matcher, Selection};
-use series::{Labels, RollupSeries, Sample};
+use promql::{Matcher, Samples, Selection};
+use series::{Labels, RollupSeries};
 
 use super::budget::Budget;
+use super::loaded::Run;
 use crate::error::Fault;
 use crate::{Context, manifest};
 
@@ -57,17 +58,38 @@ pub(super) async fn choose(
 }
 
 impl Chosen {
-    /// The samples. `None`: the object is not there any more.
+    /// The samples. `None`: the object is not there any more. Series that were read before are not read again.
     pub(super) async fn samples(
         &self,
         context: &Context,
         object: &Object,
-        budget: &mut Budget<'_>,
-    ) -> Result<Option<Vec<(Labels, Vec<Sample>)>>, Fault> {
-        let Some(fetched) = self.fetch(context, object, budget).await? else { return Ok(None) };
-        let columns = self.footer.samples(&self.numbers, self.from, self.to, &fetched);
-        let columns = columns.map_err(|error| unreadable(object, &error))?;
-        Ok(Some(columns.into_iter().map(|column| (column.labels, column.samples)).collect()))
+        budget: &Budget<'_>,
+    ) -> Result<Option<Vec<(Labels, Run)>>, Fault> {
+        let touching = |number: &usize| self.footer.touches(*number, self.from, self.to);
+        let numbers: Vec<usize> = self.numbers.iter().copied().filter(touching).collect();
+        let mut columns = context.blocks.columns(&object.place, &numbers);
+        let missing = numbers.iter().zip(&columns).filter(|(_, column)| column.is_none());
+        let missing: Vec<usize> = missing.map(|(number, _)| *number).collect();
+        if !missing.is_empty() {
+            let Some(fetched) = self.fetch(context, object, &missing, budget).await? else { return Ok(None) };
+            // Whole, as they lie in the object: the next query may ask for another part.
+            let read = self.footer.columns(&missing, &fetched).map_err(|error| unreadable(object, &error))?;
+            let mut read = missing.into_iter().zip(read.into_iter().map(Samples::from)).collect::<Vec<_>>();
+            context.blocks.keep_columns(&object.place, read.iter().cloned());
+            let mut next = read.drain(..).map(|(_, samples)| samples);
+            columns.iter_mut().filter(|column| column.is_none()).for_each(|column| *column = next.next());
+        }
+        let mut found = Vec::with_capacity(numbers.len());
+        for (number, samples) in numbers.iter().zip(columns) {
+            let samples = samples.unwrap_or_default();
+            let first = samples.partition_point(|sample| sample.at < self.from);
+            let end = samples.partition_point(|sample| sample.at <= self.to);
+            if first < end {
+                let labels = self.footer.labels(*number).map_err(|error| unreadable(object, &error))?;
+                found.push((labels, Run::part(samples, first..end)));
+            }
+        }
+        Ok(Some(found))
     }
 
     /// The rollups. `None`: the object is not there any more.
@@ -75,9 +97,9 @@ impl Chosen {
         &self,
         context: &Context,
         object: &Object,
-        budget: &mut Budget<'_>,
+        budget: &Budget<'_>,
     ) -> Result<Option<Vec<RollupSeries>>, Fault> {
-        let Some(fetched) = self.fetch(context, object, budget).await? else { return Ok(None) };
+        let Some(fetched) = self.fetch(context, object, &self.numbers, budget).await? else { return Ok(None) };
         let rollups = self.footer.rollups(&self.numbers, self.from, self.to, &fetched);
         rollups.map(Some).map_err(|error| unreadable(object, &error))
     }
@@ -98,9 +120,10 @@ impl Chosen {
         &self,
         context: &Context,
         object: &Object,
-        budget: &mut Budget<'_>,
+        numbers: &[usize],
+        budget: &Budget<'_>,
     ) -> Result<Option<Fetched>, Fault> {
-        let ranges = self.footer.ranges(&self.numbers, self.from, self.to);
+        let ranges = self.footer.ranges(numbers, self.from, self.to);
         budget.bytes(ranges.iter().map(|range| range.length).sum())?;
         let mut fetched = Fetched::default();
         for some in ranges.chunks(RANGES_AT_ONCE_MAX) {

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use blocks::{ManifestItem, RollupObject};
 use ports::{TenantId, Timestamp};
 use promql::Selection;
-use series::{HOUR_MS, Labels, Rollup, RollupSeries, Sample, Window, rollup_width, stale_marker};
+use series::{DAY_MS, HOUR_MS, Labels, Rollup, RollupSeries, Sample, Window, rollup_width, stale_marker};
 
 use super::budget::Budget;
 use super::parquet;
@@ -20,6 +20,17 @@ use crate::{Context, manifest};
 
 /// A shorter selection is read as samples: they are few, and the newest are in memory.
 pub const ROLLUP_SPAN_MS_MIN: i64 = 6 * HOUR_MS;
+
+/// A selection longer than this has dear samples (60,000 a series at 10 s): where the step asks for no finer, it is
+/// answered from rollups although its times are no multiples of their width.
+pub const NEAR_SPAN_MS_MIN: i64 = 7 * DAY_MS;
+
+/// Whether an answer from rollups is to be had although it is of up to a bucket earlier: the time is long, or
+/// begins before `kept_from`, from when on samples are kept.
+pub(super) fn are_samples_dear(selection: &Selection, kept_from: Timestamp) -> bool {
+    let span_ms = selection.to.ms().saturating_sub(selection.from.ms());
+    span_ms > NEAR_SPAN_MS_MIN || selection.from < kept_from
+}
 
 /// Which windows of a selection's time are read from rollups, and the stretches between them.
 pub(super) struct Plan {
@@ -174,4 +185,19 @@ pub(super) fn is_all_that_is_left(item: &ManifestItem) -> bool {
 
 fn of_width(item: &ManifestItem, width_ms: i64) -> impl Iterator<Item = &RollupObject> {
     item.rollups.iter().filter(move |rollup| rollup.width_ms == width_ms)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_are_dear_past_the_limit_and_where_they_have_expired() {
+        let is_dear = |from: i64, span_ms: i64| {
+            let (from, to) = (Timestamp(from), Timestamp(from + span_ms));
+            are_samples_dear(&Selection { matchers: Vec::new(), from, to, rollup: None, near: None }, Timestamp(1_000))
+        };
+        assert!(!is_dear(1_000, NEAR_SPAN_MS_MIN) && is_dear(1_000, NEAR_SPAN_MS_MIN + 1));
+        assert!(!is_dear(1_000, 1) && is_dear(999, 1));
+    }
 }

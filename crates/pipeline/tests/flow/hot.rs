@@ -55,7 +55,7 @@ impl Pair {
 
     async fn check(&self, text: &str, from: i64, to: i64) -> usize {
         let matchers = if text.is_empty() { Vec::new() } else { parse_selector(text).unwrap() };
-        let selection = Selection { matchers, from: Timestamp(from), to: Timestamp(to), rollup: None };
+        let selection = Selection { matchers, from: Timestamp(from), to: Timestamp(to), rollup: None, near: None };
         let (hot, plain) = (&self.bench.context, &self.plain);
         let with = samples(hot, std::slice::from_ref(&selection)).await;
         assert_eq!(with, samples(plain, std::slice::from_ref(&selection)).await, "{text} from {from} to {to}");

@@ -4,7 +4,7 @@
 use pipeline::head::{self, Head};
 use pipeline::keys::KeyKind;
 use pipeline::promql::{self, Selection, Stop, Storage, parse_selector};
-use pipeline::read::ROLLUP_SPAN_MS_MIN;
+use pipeline::read::{NEAR_SPAN_MS_MIN, ROLLUP_SPAN_MS_MIN};
 use pipeline::wire::SeriesColumn;
 use pipeline::{DAY_MS, HOUR_MS, Labels, Sample, TenantId, Timestamp, aggregate, ingest, query, read};
 use series::rollup_width::FIVE_MINUTES_MS;
@@ -52,7 +52,13 @@ async fn lived(bench: &Bench, hours: i64) {
 }
 
 fn selection(text: &str, from: i64, to: i64) -> Selection {
-    Selection { matchers: parse_selector(text).unwrap(), from: Timestamp(from), to: Timestamp(to), rollup: None }
+    Selection {
+        matchers: parse_selector(text).unwrap(),
+        from: Timestamp(from),
+        to: Timestamp(to),
+        rollup: None,
+        near: None,
+    }
 }
 
 #[tokio::test]
@@ -119,11 +125,15 @@ async fn long_ranges_are_read_by_ranges_and_from_rollups_with_the_same_result() 
     }
 }
 
-/// What a range query answers by an hour, and the width of the rollups that it was answered from.
-async fn asked(bench: &Bench, text: &str, from: i64, to: i64) -> (promql::Matrix, i64, Vec<String>) {
+async fn query_by_the_hour(bench: &Bench, text: &str, from: i64, to: i64) -> promql::Evaluated<promql::Matrix> {
     let span = (Timestamp(from), Timestamp(to), HOUR_MS);
     let options = promql::Options::default();
-    let found = query::range(&bench.context, &TenantId::default(), text, span, &options).await.unwrap();
+    query::range(&bench.context, &TenantId::default(), text, span, &options).await.unwrap()
+}
+
+/// What a range query answers by an hour, and the width of the rollups that it was answered from.
+async fn asked(bench: &Bench, text: &str, from: i64, to: i64) -> (promql::Matrix, i64, Vec<String>) {
+    let found = query_by_the_hour(bench, text, from, to).await;
     (found.value, found.rollups_ms, found.annotations)
 }
 
@@ -150,6 +160,27 @@ async fn an_aligned_query_is_answered_from_rollups_and_an_unaligned_one_from_sam
     // The same, a second later: every window is cut.
     let (matrix, rollups_ms, _) = asked(&bench, "increase(a[1h])", from + 1_000, to + 1_000).await;
     assert_eq!((rollups_ms, matrix.len()), (0, SERIES));
+    // A long time, a second later: each step is answered as of the bucket's end before it, and it is known.
+    for (more_ms, near_ms) in [(0, 0), (NEAR_SPAN_MS_MIN, HOUR_MS)] {
+        for text in ["increase(a[1h])", "sum(a)", "max_over_time(a[2h])"] {
+            let late = query_by_the_hour(&bench, text, from - more_ms + 1_000, to + 1_000).await;
+            assert_eq!((late.rollups_ms, late.near_ms), (0, near_ms), "{text}");
+            if near_ms == 0 {
+                continue;
+            }
+            let (aligned, _, _) = asked(&bench, text, from, to).await;
+            let after = |one: &promql::Series| -> Vec<(i64, f64)> {
+                let shown = one.samples.iter().filter(|sample| sample.at.ms() > from);
+                shown.map(|sample| (sample.at.ms() - 1_000, sample.value)).collect()
+            };
+            let before = |one: &promql::Series| -> Vec<(i64, f64)> {
+                one.samples.iter().map(|sample| (sample.at.ms(), sample.value)).collect()
+            };
+            let (late, aligned): (Vec<_>, Vec<_>) =
+                (late.value.iter().map(after).collect(), aligned.iter().map(before).collect());
+            assert_eq!(late, aligned, "{text}");
+        }
+    }
 }
 
 /// Whether it is said that no samples are left.
@@ -167,7 +198,10 @@ async fn where_only_rollups_are_left_their_last_values_are_read_and_it_is_said()
     let from = Window::of_block(start, HOUR_MS).end.ms() + 2 * HOUR_MS;
     let to = from + 8 * HOUR_MS;
     // These three never change.
-    let before = asked(&bench, "sum(a{n=~\"[234]\"} + 0)", from + 1_000, to).await;
+    let plain = "sum(a{n=~\"[234]\"} + 0)";
+    let before_plain = asked(&bench, plain, from + 1_000, to).await;
+    let of_samples = "sum(quantile_over_time(1, a{n=~\"[234]\"}[1h]))";
+    let before = asked(&bench, of_samples, from + 1_000, to).await;
     let counted = asked(&bench, "count_over_time(a{n=\"1\"}[1h])", from, to).await;
     assert_eq!((before.1, told(&before.2)), (0, false));
 
@@ -177,10 +211,14 @@ async fn where_only_rollups_are_left_their_last_values_are_read_and_it_is_said()
         bench.clock.advance_ms(HOUR_MS);
     }
     head::refresh(&bench.context).await.unwrap();
-    // Unaligned: there are no samples, so the last values stand for them.
-    let after = asked(&bench, "sum(a{n=~\"[234]\"} + 0)", from + 1_000, to).await;
+    // What only samples tell: there are none, so the last values stand for them.
+    let after = asked(&bench, of_samples, from + 1_000, to).await;
     assert_eq!((after.1, told(&after.2)), (0, true), "{:?}", after.2);
     assert_eq!(after.0, before.0);
+    // What rollups tell, a second after the edges of their buckets: as of those edges.
+    let near = query_by_the_hour(&bench, plain, from + 1_000, to).await;
+    assert_eq!((near.rollups_ms, near.near_ms, told(&near.annotations)), (0, HOUR_MS, false), "{:?}", near.annotations);
+    assert_eq!(near.value, before_plain.0);
     // Aligned: exact as before, and nothing has to be said.
     let exact = asked(&bench, "count_over_time(a{n=\"1\"}[1h])", from, to).await;
     assert_eq!((exact.1, told(&exact.2), &exact.0), (HOUR_MS, false, &counted.0));

@@ -25,6 +25,7 @@ pub async fn run_where_all_takes(bytes: usize, table: &dyn Table, name: &str, no
     versions_never_come_back(table, name).await;
     expired_items_are_gone(table, name, now).await;
     partitions_are_apart(table, name).await;
+    a_revision_tells_of_every_change(table, name).await;
     queries_are_ordered_and_paged(table, name).await;
     batches_are_worked_through(table, name).await;
     all_or_nothing(table, name).await;
@@ -160,6 +161,30 @@ async fn expired_items_are_gone(table: &dyn Table, name: &str, now: Timestamp) {
     assert!(matches!(taken, Written::Done(version) if version > gone), "an expired item is absent: {taken:?}");
     let back = some(done(table.get(&key("gone")).await, "a get"), "the item that was put again");
     assert_eq!(back.expires_at, None, "the old expiry must not stay");
+}
+
+/// Where the store counts at all.
+async fn a_revision_tells_of_every_change(table: &dyn Table, name: &str) {
+    let partition = Partition::Manifest(tenant(&format!("{name}-revisions")));
+    let mut seen = Vec::new();
+    for round in 0..2 {
+        for sort in ["day/1", "day/2"] {
+            seen.push(done(table.revision(&partition, "day").await, "a revision"));
+            if round == 0 {
+                put(table, &Key::new(partition.clone(), sort), "x").await;
+            } else {
+                delete(table, &Key::new(partition.clone(), sort)).await;
+            }
+        }
+    }
+    seen.push(done(table.revision(&partition, "day").await, "a revision"));
+    let counted: Vec<u64> = seen.iter().flatten().copied().collect();
+    assert!(counted.is_empty() || counted.len() == seen.len(), "a store counts always or never: {seen:?}");
+    let different: std::collections::BTreeSet<u64> = counted.iter().copied().collect();
+    assert_eq!(different.len(), counted.len(), "each change must give another revision");
+    put(table, &Key::new(partition.clone(), "hour/1"), "x").await;
+    let after = done(table.revision(&partition, "day").await, "a revision");
+    assert_eq!(after, seen.last().copied().flatten(), "a change elsewhere is none here");
 }
 
 async fn partitions_are_apart(table: &dyn Table, name: &str) {

@@ -159,6 +159,95 @@ proptest! {
     }
 }
 
+/// Answered as of the last whole bucket, bit by bit or as near as rounding.
+const OF_LATELY: &[&str] = &[
+    "x",
+    "timestamp(x)",
+    "sum by (a) (x)",
+    "x offset 1h",
+    "count_over_time(x[1h])",
+    "max_over_time(x[2h] offset -1h)",
+    "last_over_time(x[1h])",
+    "rate(x[1h])",
+    "sum_over_time(x[3h])",
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    #[test]
+    fn a_near_answer_is_what_samples_give_at_the_end_of_the_last_bucket(
+        data in data(counter()), start in 1_i64..HOUR, step in FIVE_MINUTES..2 * HOUR,
+    ) {
+        let (set, options) = (SeriesSet::new(data.iter().cloned()), Options::default());
+        for text in OF_LATELY {
+            // A millisecond after an edge, so that nothing is exact.
+            let start = if start % FIVE_MINUTES == 0 { start + 1 } else { start };
+            let expr = parse(text).unwrap();
+            let (from, to) = (Timestamp(start), Timestamp(start + 2 * step));
+            let chosen = selections(&expr, from, to, step, &options);
+            // Offsets are of an hour here, so a bucket's end is one with and without.
+            let width = chosen[0].near.map_or(0, |near| near.width_ms);
+            prop_assert_eq!((chosen[0].rollup, width), (None, if step >= HOUR { HOUR } else { FIVE_MINUTES }));
+            let found = range(&expr, from, to, step, &Rolled(set.clone()), &options).unwrap();
+            prop_assert_eq!((found.rollups_ms, found.near_ms), (0, width));
+            for at in [start, start + step, start + 2 * step] {
+                let bucket_end = Timestamp(at.div_euclid(width) * width);
+                let Value::Vector(expected) = instant(&expr, bucket_end, &set, &options).unwrap().value else { panic!() };
+                let shown: Vec<(Labels, f64)> = found.value.iter().filter_map(|one| {
+                    let sample = one.samples.iter().find(|sample| sample.at == Timestamp(at))?;
+                    Some((one.labels.clone(), sample.value))
+                }).collect();
+                prop_assert_eq!(shown.len(), expected.len(), "{} at {}", text, at);
+                for (labels, sample) in expected {
+                    let value = shown.iter().find(|one| one.0 == labels).unwrap().1;
+                    let close = (value - sample.value).abs() <= 1e-12 * value.abs().max(sample.value.abs());
+                    prop_assert!(value.to_bits() == sample.value.to_bits() || close, "{}: {} {}", text, value, sample.value);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn near_answers_need_a_step_and_windows_of_whole_buckets() {
+    let near = |text: &str, step: i64| {
+        let found = selections(&parse(text).unwrap(), Timestamp(1), Timestamp(9 * HOUR), step, &Options::default());
+        found[0].near.map(|near| near.width_ms)
+    };
+    for (text, step, expected) in [
+        ("x", FIVE_MINUTES - 1, None),
+        ("x", FIVE_MINUTES, Some(FIVE_MINUTES)),
+        ("x", HOUR - 1, Some(FIVE_MINUTES)),
+        ("x", HOUR, Some(HOUR)),
+        ("rate(x[1h])", HOUR, Some(HOUR)),
+        ("rate(x[5m])", HOUR, Some(FIVE_MINUTES)),
+        ("rate(x[90m])", HOUR, Some(FIVE_MINUTES)),
+        ("rate(x[4m])", HOUR, None),
+        ("rate(x[7m])", HOUR, None),
+        ("x @ 7", HOUR, None),
+        ("irate(x[1h])", HOUR, None),
+        ("quantile_over_time(0.5, x[1h])", HOUR, None),
+        ("rate(x[1h] smoothed)", HOUR, None),
+    ] {
+        assert_eq!(near(text, step), expected, "{text} by {step}");
+    }
+    let at_once = selections(&parse("x").unwrap(), Timestamp(1), Timestamp(1), HOUR, &Options::default());
+    assert_eq!(at_once[0].near, None);
+}
+
+#[test]
+fn a_bucket_wider_than_the_lookback_does_not_bring_older_samples() {
+    let samples = |at: i64| [Sample { at: Timestamp(at), value: 1.0 }].into();
+    let labels = Labels::from_pairs([("__name__", "x")]).unwrap();
+    for (at, steps) in [(HOUR, 1), (HOUR - FIVE_MINUTES + 1, 1), (HOUR - FIVE_MINUTES, 0)] {
+        let rolled = Rolled(SeriesSet::new([Series { labels: labels.clone(), samples: samples(at) }]));
+        let (from, to) = (Timestamp(1), Timestamp(3 * HOUR + 1));
+        let found = range(&parse("x").unwrap(), from, to, HOUR, &rolled, &Options::default()).unwrap().value;
+        assert_eq!(found.iter().map(|one| one.samples.len()).sum::<usize>(), steps, "{at}");
+    }
+}
+
 fn widths(text: &str, start: i64, end: i64, step: i64) -> Vec<Option<i64>> {
     let found = selections(&parse(text).unwrap(), Timestamp(start), Timestamp(end), step, &Options::default());
     found.iter().map(|one| one.rollup).collect()
