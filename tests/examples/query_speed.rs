@@ -59,13 +59,13 @@ fn main() {
     if let Some((_, ours)) = servers.iter().find(|(name, _)| *name == ALL[0]) {
         compacted(ours, Timestamp(end));
     }
-    // Those of before have been closed for their silence.
-    let mut clients: Vec<Client> = servers.iter().map(|(_, server)| connect(server)).collect();
     let names: Vec<&str> = servers.iter().map(|(name, _)| *name).collect();
     println!("load {}", std::fs::read_to_string("/proc/loadavg").unwrap_or_default().trim());
     println!("| p50 of {rounds}, ms | {} | ratios |", names.join(" | "));
     println!("|---|{}---|", "---|".repeat(names.len()));
     for Asked { name, path } in &all {
+        // New ones: a connection is closed for its silence, or (VictoriaMetrics) after two minutes in any case.
+        let mut clients: Vec<Client> = servers.iter().map(|(_, server)| connect(server)).collect();
         let mut times: Vec<Vec<f64>> = vec![Vec::new(); clients.len()];
         let mut points = Vec::new();
         for round in 0..rounds + 2 {
