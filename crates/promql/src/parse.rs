@@ -15,6 +15,7 @@ mod checks;
 mod duration;
 mod locate;
 mod rewrite;
+mod translated;
 
 pub(crate) use duration::QueryTimes;
 pub(crate) use rewrite::{Extension, extension, is_matcher};
@@ -54,6 +55,13 @@ impl Expr {
     #[must_use]
     pub fn prettified(&self) -> String {
         if self.rewritten { self.text.to_string() } else { self.tree.prettify() }
+    }
+
+    /// The tree as JSON, as Prometheus's `parse_query` shows it; `None` where a part of it is ours to evaluate:
+    /// computed durations, `anchored`, `smoothed`.
+    #[must_use]
+    pub fn translated(&self) -> Option<serde_json::Value> {
+        (!self.rewritten).then(|| translated::json_of(&self.tree))
     }
 
     /// As it was read: computed durations, `anchored` and `smoothed` are not in it.

@@ -14,7 +14,7 @@ use serde_json::json;
 pub(crate) use status::ROWS_MAX;
 
 /// Who reads by a form, in a body.
-const FORMS: &[&str] = &["query", "query_range", "query_exemplars", "format_query", "labels", "series"];
+const FORMS: &[&str] = &["query", "query_range", "query_exemplars", "format_query", "parse_query", "labels", "series"];
 /// Other calls that are answered here, by the first part of their path.
 const OTHERS: &[&str] = &["label", "metadata", "rules", "alerts", "targets", "alertmanagers", "status"];
 
@@ -40,6 +40,7 @@ pub(crate) async fn answer(
         ["query_range"] => evaluate::range(context, caller, request).await,
         ["query_exemplars"] => evaluate::exemplars(request),
         ["format_query"] => evaluate::formatted(request),
+        ["parse_query"] => evaluate::translated(request),
         ["series"] => discover::series(context, caller, request).await,
         ["labels"] => discover::names(context, caller, request).await,
         // A name may have a slash in it.

@@ -53,3 +53,9 @@ pub(super) fn exemplars(request: &Request) -> Result<Response, Fault> {
 pub(super) fn formatted(request: &Request) -> Result<Response, Fault> {
     Ok(Response::success(query::parse(parameters::query(request)?)?.prettified()))
 }
+
+pub(super) fn translated(request: &Request) -> Result<Response, Fault> {
+    let shown = query::parse(parameters::query(request)?)?.translated();
+    let why = "computed durations, anchored and smoothed are not shown as a tree";
+    shown.map(Response::success).ok_or_else(|| Fault::Unprocessable(why.to_owned()))
+}

@@ -43,6 +43,7 @@ async fn what_prometheus_is_asked_beside_data() {
     bench.store("m;x=1 1\nm;x=2 1\nn 1\n").await;
     let read = bench.read.as_str();
     assert_eq!(bench.data("/api/v1/format_query?query=sum(m)  /  n", read).await, "sum(m) / n");
+    assert_eq!(bench.data("/api/v1/parse_query?query=sum(m)", read).await["expr"]["name"], "m");
     let empty = json!({ "activeAlertmanagers": [], "droppedAlertmanagers": [] });
     assert_eq!(bench.data("/api/v1/alertmanagers", read).await, empty);
     assert_eq!(bench.data("/api/v1/targets", read).await["droppedTargets"], json!([]));
