@@ -1,7 +1,8 @@
 //! Senders that we did not write, all at once against one `serve` and one agent: PyPI's OpenTelemetry SDK,
 //! graphyte, statsd and datadog; Debian's node_exporter, and collectd in both directions: it writes Graphite lines,
-//! and its exporter for Prometheus is scraped. What counts is what queries find.
+//! and its exporter for Prometheus is scraped. What counts is what queries find, PyPI's prometheus-api-client among them.
 
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::json;
@@ -89,24 +90,29 @@ async fn what_other_peoples_senders_send_is_what_queries_find() {
 /// PyPI's clients, in one program of Python.
 async fn pypi(place: &Place, agent: &Agent, statsd: u16) {
     let Some(python) = programs::clients_python() else { return };
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/clients/senders.py");
     let url = format!("{}/v1/metrics", place.base_url);
     let ports = [agent.graphite_port(), statsd].map(|port| port.to_string());
-    let mut command = Command::new(python);
-    command.args([script, &url, &place.agent_key]).args(&ports);
-    let ran = tokio::task::spawn_blocking(move || command.output()).await.expect("it ends").expect("Python runs");
-    let said = String::from_utf8_lossy(&ran.stderr);
-    assert!(ran.status.success() && !said.contains("Failed"), "{said}");
+    run(&python, "senders.py", &[&url, &place.agent_key, &ports[0], &ports[1]]).await;
     for (expr, expected) in FROM_PYPI {
         let found = async || place.number(expr).await.filter(|found| (found - expected).abs() < 1e-9);
         until(&format!("{expr} is {expected}"), found).await;
     }
+    run(&python, "readers.py", &[&place.base_url, &place.read_key]).await;
     let data = place.data("/api/v1/metadata", &[("metric", "jobs_done_total")]).await.expect("metadata");
     assert_eq!(data["jobs_done_total"][0]["help"], json!("Jobs that are done."));
     for (metric, kind) in [("shop.tcp.orders", "counter"), ("shop.tcp.stock", "gauge"), ("dog.took", "summary")] {
         let data = place.data("/api/v1/metadata", &[("metric", metric)]).await.expect("metadata");
         assert_eq!(data[metric][0]["type"], kind, "{metric}");
     }
+}
+
+/// A script of `clients/`; it must end well.
+async fn run(python: &Path, script: &str, arguments: &[&str]) {
+    let mut command = Command::new(python);
+    command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("clients").join(script)).args(arguments);
+    let ran = tokio::task::spawn_blocking(move || command.output()).await.expect("it ends").expect("Python runs");
+    let said = String::from_utf8_lossy(&ran.stderr);
+    assert!(ran.status.success() && !said.contains("Failed"), "{script}: {said}");
 }
 
 /// A target is up, one of its metrics is found, and what it says of that is shown.
