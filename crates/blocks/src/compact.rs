@@ -303,10 +303,23 @@ struct Counted {
 
 impl Counted {
     fn add(&mut self, block: &Block) {
-        let mut by_label: HashMap<&str, u64> = HashMap::new();
+        // Series of one metric come from the same sources in the same order as those of the metric before: mostly
+        // the next name is the one that came next the last time, and is not hashed.
+        let (mut by_label, mut places): (Vec<(&str, u64)>, HashMap<&str, usize>) = Default::default();
+        let mut at = 0;
         for column in block.columns() {
-            *by_label.entry(column.labels.get(SOURCE_LABEL).unwrap_or_default()).or_default() +=
-                column.samples.len() as u64;
+            let name = column.labels.get(SOURCE_LABEL).unwrap_or_default();
+            let guesses = [at, at + 1, 0];
+            let known = guesses.into_iter().find(|guess| by_label.get(*guess).is_some_and(|(known, _)| *known == name));
+            at = known.unwrap_or_else(|| {
+                *places.entry(name).or_insert_with(|| {
+                    by_label.push((name, 0));
+                    by_label.len() - 1
+                })
+            });
+            if let Some((_, samples)) = by_label.get_mut(at) {
+                *samples += column.samples.len() as u64;
+            }
         }
         for (name, samples) in by_label {
             // No source has an empty name.
