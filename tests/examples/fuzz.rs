@@ -315,7 +315,7 @@ fn batches() -> (Vec<u8>, Vec<u8>) {
         let place = packer.series(&text);
         column.samples.iter().for_each(|sample| packer.sample(place, *sample));
     }
-    (batch, packer.encode(&source, Epoch(1), 2, NOW).to_vec())
+    (batch, packer.encode(&source, Epoch(1), 2, NOW).0.to_vec())
 }
 
 fn unpacked(batch: &[u8]) -> Vec<u8> {

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use ports::{Accepted, Clock, PortError, RECORD_BYTES_MAX, RECORDS_PER_PUT_MAX, Stream, StreamRecord};
+use ports::{Accepted, Clock, Lane, PortError, RECORD_BYTES_MAX, RECORDS_PER_PUT_MAX, Stream, StreamRecord};
 use redb::ReadableTable;
 use tokio::sync::oneshot;
 
@@ -192,7 +192,7 @@ impl Stream for Shards {
                 answers[index] = Err(PortError::permanent(PORT, what));
                 continue;
             }
-            let (indices, data) = &mut by_shard[usize::from(record.lane.number()) % self.0.lanes.len()];
+            let (indices, data) = &mut by_shard[usize::from(self.queue(record.lane))];
             indices.push(index);
             data.push(record.data);
         }
@@ -204,6 +204,10 @@ impl Stream for Shards {
             }
         }
         Ok(answers)
+    }
+
+    fn queue(&self, lane: Lane) -> u16 {
+        lane.number() % self.count().max(1)
     }
 
     async fn put_on_every_shard(&self, data: Bytes) -> Result<BTreeSet<String>, PortError> {

@@ -257,3 +257,17 @@ async fn a_log_that_somebody_removed_goes_on_after_its_checkpoints() {
     let consumer = shards.consumer("c", 0).await.unwrap();
     assert_eq!(texts(&consumer, 10).await, ["new"], "a new record must not hide behind an old checkpoint");
 }
+
+#[tokio::test]
+async fn lanes_of_one_queue_go_through_one_shard() {
+    let (_, disk) = memory();
+    let shards = open(&disk, 3, &options(1_000_000));
+    for number in [0, 1, 2, 3, 4, 4_095] {
+        let lane = Lane::new(number).unwrap();
+        let data = Bytes::from(number.to_string());
+        shards.put(vec![StreamRecord { lane, data }]).await.unwrap().remove(0).unwrap();
+        let consumer = shards.consumer("c", shards.queue(lane)).await.unwrap();
+        assert!(texts(&consumer, 100).await.contains(&number.to_string()), "{number}");
+    }
+    assert_eq!([0, 1, 2, 3, 4, 4_095].map(|number| shards.queue(Lane::new(number).unwrap())), [0, 1, 2, 0, 1, 0]);
+}

@@ -11,11 +11,12 @@ mod orders;
 mod rejoin;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use blocks::{BatchNote, Block, Level, PackNotes, SourceNote, join_counters, pack, split_by};
+use blocks::{BatchNote, Block, Level, PackNotes, SourceNote, join_counters, join_sorted, pack, split_by};
 use ports::{Condition, Delivered, ITEM_BYTES_MAX, Key, Partition, Ports, TenantId, Timestamp, Write};
 use series::{DAY_MS, Epoch, SourceName, TEN_MINUTES_MS, Window};
-use wire::{Batch, Counters, Rejection, SeriesColumn, StreamEnvelope, StreamKind};
+use wire::{Counters, Rejection, SeriesColumn, StreamEnvelope, StreamKind};
 
 pub use blocks::{KEEP_REPLACED_MS, LATE_EVERY_MS, SETTLE_MS};
 pub use compact::{FLIP_MS_MAX, FLIPS_PER_RUN_MAX, SWEPT_PER_RUN_MAX, compact};
@@ -24,6 +25,7 @@ pub use orders::{ORDERS_SERIES_MAX, Orders};
 pub use rejoin::{Rejoined, rejoin};
 
 use crate::error::Fault;
+use crate::ingest::book::{self, Numbered};
 use crate::{Context, ingest, manifest, progress};
 
 /// One shard's batch. An error: nothing counts as done, and it comes again.
@@ -113,7 +115,7 @@ async fn attempt<'a>(context: &Context, records: &'a [Delivered], pulses: &mut P
             quarantine(ports, &reason.tenant, &record.data, reason.reason).await?;
         }
     }
-    let with_samples = tenants.values().any(|gathered| !gathered.columns.is_empty());
+    let with_samples = tenants.values().any(|gathered| !(gathered.columns.is_empty() && gathered.numbered.is_empty()));
     // An invocation has one shard's records.
     let shard = records.first().map_or("", |record| record.shard.as_str());
     for (tenant, gathered) in tenants {
@@ -155,6 +157,8 @@ pub async fn quarantine(ports: &Ports, tenant: &TenantId, bytes: &[u8], reason: 
 #[derive(Default)]
 struct Gathered {
     columns: Vec<SeriesColumn>,
+    /// What `ingest` handed over.
+    numbered: Vec<Arc<Numbered>>,
     notes: BTreeMap<(SourceName, Window), Vec<BatchNote>>,
     heard: BTreeMap<SourceName, Heard>,
 }
@@ -179,6 +183,14 @@ impl Gathered {
             }
             StreamKind::Pulse { .. } => Ok(()),
             StreamKind::Batch { epoch, seq, batch } | StreamKind::Pushed { epoch, seq, batch } => {
+                if let Some(numbered) = context.decoded.handed((epoch, seq), &batch) {
+                    self.hear(source.clone(), received_at, None);
+                    let times = numbered.samples.iter().map(|(_, sample)| sample.at);
+                    let (counts, refused) = (by_window(numbered.created_at, [times]), refusals(rejected, Vec::new()));
+                    self.note(&source, (epoch, seq), numbered.created_at, counts, refused);
+                    self.numbered.push(numbered);
+                    return Ok(());
+                }
                 let decoded = context.decoded.take(&context.series, record, &tenant, &batch);
                 let decoded = decoded.map_err(|e| Unreadable { tenant, reason: e.reason() })?;
                 let batch = decoded.batch;
@@ -186,7 +198,9 @@ impl Gathered {
                 let counters = own_ledger.then(|| (epoch, batch.counters.clone()));
                 self.hear(source.clone(), received_at, counters);
                 let refused = refusals(rejected, decoded.rejected);
-                self.note(&source, epoch, seq, &batch, refused);
+                let times = batch.series.iter().map(|column| column.samples.iter().map(|sample| sample.at));
+                let counts = by_window(batch.created_at, times);
+                self.note(&source, (epoch, seq), batch.created_at, counts, refused);
                 self.columns.extend(batch.series);
                 Ok(())
             }
@@ -203,26 +217,15 @@ impl Gathered {
         }
     }
 
-    fn note(&mut self, source: &SourceName, epoch: Epoch, seq: u64, batch: &Batch, refused: BTreeMap<String, u64>) {
-        let mut samples: BTreeMap<Window, u64> = BTreeMap::new();
-        let home = Window::of_block(batch.created_at, TEN_MINUTES_MS);
-        // What was refused is told once, in the window of the batch itself.
-        samples.insert(home, 0);
-        let (mut last, mut count) = (home, 0);
-        for column in &batch.series {
-            // Samples stand in the order of time: whole stretches lie in one window.
-            let mut rest = column.samples.as_slice();
-            while let Some(first) = rest.first() {
-                if !last.holds(first.at) {
-                    *samples.entry(last).or_default() += std::mem::take(&mut count);
-                    last = Window::of_block(first.at, TEN_MINUTES_MS);
-                }
-                let inside = rest.partition_point(|sample| sample.at <= last.end).max(1);
-                count += inside as u64;
-                rest = &rest[inside..];
-            }
-        }
-        *samples.entry(last).or_default() += count;
+    fn note(
+        &mut self,
+        source: &SourceName,
+        (epoch, seq): (Epoch, u64),
+        created_at: Timestamp,
+        samples: BTreeMap<Window, u64>,
+        refused: BTreeMap<String, u64>,
+    ) {
+        let home = Window::of_block(created_at, TEN_MINUTES_MS);
         for (window, samples) in samples {
             let mut note = BatchNote::new(epoch, seq, window.start, samples);
             if window == home {
@@ -252,8 +255,10 @@ impl Gathered {
             ((level, window), end)
         };
         // Joined first: a series' samples are cut where the parts meet, and each part is in order already.
+        let read = context.orders.join(tenant, shard, self.columns).into_columns();
+        let joined = join_sorted(book::merged(read, book::columns(&self.numbered)));
         let mut parts: BTreeMap<(Level, Window), Part> = BTreeMap::new();
-        for (place, block) in split_by(context.orders.join(tenant, shard, self.columns), stretch) {
+        for (place, block) in split_by(joined, stretch) {
             parts.entry(place).or_default().block = block;
         }
         for ((source, window), notes) in self.notes {
@@ -302,6 +307,27 @@ impl Part {
         }
         Ok(())
     }
+}
+
+/// How many samples lie in each window, the one of the batch itself among them: what was refused is told there.
+fn by_window<T: Iterator<Item = Timestamp>>(
+    created_at: Timestamp,
+    times: impl IntoIterator<Item = T>,
+) -> BTreeMap<Window, u64> {
+    let mut samples: BTreeMap<Window, u64> = BTreeMap::new();
+    let home = Window::of_block(created_at, TEN_MINUTES_MS);
+    samples.insert(home, 0);
+    // Neighbours nearly always lie in the same window.
+    let (mut last, mut count) = (home, 0);
+    for at in times.into_iter().flatten() {
+        if !last.holds(at) {
+            *samples.entry(last).or_default() += std::mem::take(&mut count);
+            last = Window::of_block(at, TEN_MINUTES_MS);
+        }
+        count += 1;
+    }
+    *samples.entry(last).or_default() += count;
+    samples
 }
 
 fn refusals(listed: Vec<Rejection>, found: Vec<Rejection>) -> BTreeMap<String, u64> {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use ports::{ConnectionId, Delivered, PUSH_BYTES_MAX, Pushed, TenantId, Timestamp};
 use promql::{Matcher, all_match, format_value};
 use series::{Labels, Sample, is_stale};
-use wire::{Batch, PageFrame, StreamEnvelope, WatchedCheck, WatchedSeries};
+use wire::{CheckResult, PageFrame, SeriesColumn, StreamEnvelope, WatchedCheck, WatchedSeries};
 
 use crate::error::Fault;
 use crate::{Context, checks, live};
@@ -54,15 +54,20 @@ impl Broadcaster {
         for record in records {
             // A record that cannot be read is quarantined by `aggregate`; here it is no news.
             let Ok(envelope) = StreamEnvelope::decode(record.data.clone()) else { continue };
-            let Some((_, _, bytes)) = envelope.batch() else { continue };
+            let Some((epoch, seq, bytes)) = envelope.batch() else { continue };
             self.refresh(context, &envelope.tenant, now).await?;
             // Where nobody watches, nobody has to know what it says.
             if self.watchers.get(&envelope.tenant).is_none_or(|watchers| watchers.subscriptions.is_empty()) {
                 continue;
             }
+            let from = (&envelope.tenant, &envelope.source);
+            if let Some(numbered) = context.decoded.shown((epoch, seq), bytes) {
+                self.take(from, &numbered.columns(), &[], now);
+                continue;
+            }
             let decoded = context.decoded.read(&context.series, record, &envelope.tenant, bytes);
             let Ok(decoded) = decoded else { continue };
-            self.take(&envelope.tenant, &envelope.source, &decoded.batch, now);
+            self.take(from, &decoded.batch.series, &decoded.batch.checks, now);
         }
         self.flush(context).await
     }
@@ -81,19 +86,25 @@ impl Broadcaster {
         Ok(())
     }
 
-    fn take(&mut self, tenant: &TenantId, source: &series::SourceName, batch: &Batch, now: Timestamp) {
+    fn take(
+        &mut self,
+        (tenant, source): (&TenantId, &series::SourceName),
+        series: &[SeriesColumn],
+        results: &[CheckResult],
+        now: Timestamp,
+    ) {
         let Some(watchers) = self.watchers.get(tenant) else { return };
         let oldest = now.plus_ms(-NEWS_MS);
         for (connection, id, selectors) in &watchers.subscriptions {
             if id.is_empty() {
-                for result in batch.checks.iter().filter(|result| result.at >= oldest) {
+                for result in results.iter().filter(|result| result.at >= oldest) {
                     let page = self.pages.entry(connection.clone()).or_default();
                     let key = (source.as_str().to_owned(), result.check.clone());
                     page.checks.insert(key, checks::shown(source, result));
                 }
                 continue;
             }
-            for column in &batch.series {
+            for column in series {
                 if !selectors.iter().any(|matchers| all_match(matchers, &column.labels)) {
                     continue;
                 }

@@ -4,6 +4,7 @@
 //! stream took every record of the batch. What is refused goes with the record, so that the ledger
 //! counts it exactly once however often the record is delivered.
 
+pub(crate) mod book;
 mod known;
 pub mod limits;
 pub mod metadata;
@@ -11,6 +12,7 @@ pub mod otlp;
 mod pack;
 mod passive;
 mod remote_write;
+mod texts;
 
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering};

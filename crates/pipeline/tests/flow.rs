@@ -5,6 +5,7 @@
 //! - `connecting`: keys, tickets, hello, two agents of one name, leases
 //! - `faulty`: partial puts, a store that fails, records that cannot be read
 //! - `compacting`: windows that close, and what is deleted when
+//! - `handed`: what `ingest` hands over in one process is what its readers would read
 //! - `hot`: what the hot two hours in memory show is what blocks show
 //! - `long`: hours and days from Parquet by ranges, and rollups where they say the same
 //! - `crashes`: compaction that is cut off at any port call, and two at the same time
@@ -23,6 +24,8 @@ mod connecting;
 mod crashes;
 #[path = "flow/faulty.rs"]
 mod faulty;
+#[path = "flow/handed.rs"]
+mod handed;
 #[path = "flow/hot.rs"]
 mod hot;
 #[path = "flow/long.rs"]

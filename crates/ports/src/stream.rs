@@ -47,6 +47,12 @@ pub trait Stream: Send + Sync {
     /// [`RECORD_BYTES_MAX`] is refused alone.
     async fn put(&self, records: Vec<StreamRecord>) -> Result<Vec<Accepted>, PortError>;
 
+    /// Lanes with the same answer go the same way for as long as the process lives: what belongs to several of
+    /// them may be one record of any. Where shards may be split nobody can promise that, and each lane is its own.
+    fn queue(&self, lane: Lane) -> u16 {
+        lane.number()
+    }
+
     /// Puts one record on every shard that is open, so that each shard's consumer can prove that it
     /// is current. Answers the names of these shards, as [`Delivered::shard`] spells them. Together
     /// they take every lane: an adapter whose shards may be split or merged asks for them anew each

@@ -1,8 +1,8 @@
 //! A label set in canonical form: sorted by name, names unique, no empty values.
 //!
 //! The whole set lives in one shared buffer, `u16 length, name, u16 length, value` for each
-//! label in order (little endian), which is also what the identity is hashed from: two label
-//! sets are equal exactly when their buffers are.
+//! label in order (little endian), behind the identity that is hashed from them: whoever finds or joins
+//! series asks for it again and again. Two label sets are equal exactly when their buffers are.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -54,6 +54,9 @@ impl LabelError {
     }
 }
 
+/// Bytes of the identity before the canonical form.
+const ID_BYTES: usize = 16;
+
 /// A validated label set. Cloning shares the buffer.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Labels(Arc<[u8]>);
@@ -62,7 +65,15 @@ impl Labels {
     /// The set without any label (PromQL results have it; a stored series never does).
     #[must_use]
     pub fn empty() -> Self {
-        Self(Arc::from([]))
+        Self::sealed(&mut [0; ID_BYTES])
+    }
+
+    /// The set of a canonical form that stands behind room for its identity.
+    fn sealed(bytes: &mut [u8]) -> Self {
+        if let Some((id, canonical)) = bytes.split_first_chunk_mut::<ID_BYTES>() {
+            *id = xxhash_rust::xxh3::xxh3_128(canonical).to_le_bytes();
+        }
+        Self((&*bytes).into())
     }
 
     /// Builds a set from pairs in any order. Labels with an empty value are dropped, as in
@@ -90,6 +101,7 @@ impl Labels {
         scratch: &mut Vec<u8>,
     ) -> Option<Self> {
         scratch.clear();
+        scratch.extend_from_slice(&[0; ID_BYTES]);
         let (mut before, mut count, mut named) = ("", 0, false);
         for (name, value) in pairs {
             let max = if name == METRIC_NAME { METRIC_NAME_BYTES_MAX } else { LABEL_VALUE_BYTES_MAX };
@@ -107,12 +119,13 @@ impl Labels {
             }
             (before, count, named) = (name, count + 1, named || name == METRIC_NAME);
         }
-        let fits = count <= LABELS_PER_SERIES_MAX && scratch.len() <= LABEL_SET_BYTES_MAX;
-        (named && fits).then(|| Self(scratch.as_slice().into()))
+        let fits = count <= LABELS_PER_SERIES_MAX && scratch.len() - ID_BYTES <= LABEL_SET_BYTES_MAX;
+        (named && fits).then(|| Self::sealed(scratch))
     }
 
     fn encode<'a>(sorted: impl Iterator<Item = (&'a str, &'a str)>) -> Result<Self, LabelError> {
         let mut bytes = Vec::with_capacity(256);
+        bytes.extend_from_slice(&[0; ID_BYTES]);
         let mut count = 0;
         for (name, value) in sorted {
             check_pair(name, value)?;
@@ -126,10 +139,11 @@ impl Labels {
         if count > LABELS_PER_SERIES_MAX {
             return Err(LabelError::TooMany { count });
         }
-        if bytes.len() > LABEL_SET_BYTES_MAX {
-            return Err(LabelError::SetTooLong { bytes: bytes.len() });
+        let length = bytes.len() - ID_BYTES;
+        if length > LABEL_SET_BYTES_MAX {
+            return Err(LabelError::SetTooLong { bytes: length });
         }
-        Ok(Self(bytes.into()))
+        Ok(Self::sealed(&mut bytes))
     }
 
     /// The value of `name`, or `None`.
@@ -158,7 +172,7 @@ impl Labels {
     /// All labels, sorted by name (byte order).
     #[must_use]
     pub fn iter(&self) -> LabelsIter<'_> {
-        LabelsIter(&self.0)
+        LabelsIter(self.canonical())
     }
 
     /// Names and values in turn, as bytes: for whoever copies them, and need not know that they are text.
@@ -176,19 +190,19 @@ impl Labels {
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.canonical().is_empty()
     }
 
     /// The identity: XXH3-128 of the canonical form.
     #[must_use]
     pub fn id(&self) -> SeriesId {
-        SeriesId(xxhash_rust::xxh3::xxh3_128(&self.0))
+        SeriesId(self.0.first_chunk().map_or(0, |id| u128::from_le_bytes(*id)))
     }
 
     /// The canonical bytes.
     #[must_use]
     pub fn canonical(&self) -> &[u8] {
-        &self.0
+        self.0.get(ID_BYTES..).unwrap_or_default()
     }
 
     /// A builder that starts from these labels.
@@ -207,7 +221,8 @@ impl Labels {
     #[must_use]
     pub fn keep(&self, keep: impl Fn(&str) -> bool) -> Self {
         let mut bytes = Vec::with_capacity(self.0.len());
-        let mut rest: &[u8] = &self.0;
+        bytes.extend_from_slice(&[0; ID_BYTES]);
+        let mut rest = self.canonical();
         while !rest.is_empty() {
             let mut ends = LabelsIter(rest);
             let Some((name, _)) = ends.next() else { break };
@@ -217,7 +232,7 @@ impl Labels {
             }
             rest = &rest[taken..];
         }
-        Self(bytes.into())
+        Self::sealed(&mut bytes)
     }
 }
 
@@ -251,11 +266,12 @@ impl Ord for Labels {
     fn cmp(&self, other: &Self) -> Ordering {
         // UTF-8 sorts by bytes as it does by characters, so nothing has to be read as text. Sets of one metric
         // begin alike: the texts before the first byte that differs need no comparing one by one.
-        let (ours, theirs) = (self.0.as_chunks::<8>().0, other.0.as_chunks::<8>().0);
+        let (left, right) = (self.canonical(), other.canonical());
+        let (ours, theirs) = (left.as_chunks::<8>().0, right.as_chunks::<8>().0);
         let alike = ours.iter().zip(theirs).take_while(|(a, b)| u64::from_ne_bytes(**a) == u64::from_ne_bytes(**b));
         let alike = alike.count() * 8;
-        let (mut a, mut b) = (LabelsIter(&self.0), LabelsIter(&other.0));
-        while a.skip_within(&mut b, self.0.len().saturating_sub(alike)) {}
+        let (mut a, mut b) = (LabelsIter(left), LabelsIter(right));
+        while a.skip_within(&mut b, left.len().saturating_sub(alike)) {}
         loop {
             match (a.bytes(), b.bytes()) {
                 (Some(x), Some(y)) if x == y => {}

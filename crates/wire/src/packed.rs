@@ -93,9 +93,15 @@ impl Packer {
         self.series == 0
     }
 
-    /// The batch's bytes.
+    /// The batch's bytes, and its samples as whoever reads these gets them: by column, and by time within it.
     #[must_use]
-    pub fn encode(self, source: &SourceName, epoch: Epoch, seq: u64, created_at: Timestamp) -> Bytes {
+    pub fn encode(
+        mut self,
+        source: &SourceName,
+        epoch: Epoch,
+        seq: u64,
+        created_at: Timestamp,
+    ) -> (Bytes, Vec<(u32, Sample)>) {
         let message = schema::Batch {
             version: VERSION,
             source: source.as_str().to_owned(),
@@ -106,14 +112,12 @@ impl Packer {
             ..schema::Batch::default()
         };
         let plain = message.encode_to_vec();
-        if plain.len() < COMPRESS_FROM_BYTES {
-            return plain.into();
-        }
-        let packed = compress(&plain);
-        if packed.is_empty() || packed.len() >= plain.len() { plain.into() } else { packed.into() }
+        let packed = if plain.len() < COMPRESS_FROM_BYTES { Vec::new() } else { compress(&plain) };
+        let gains = !packed.is_empty() && packed.len() < plain.len();
+        (if gains { packed.into() } else { plain.into() }, self.samples)
     }
 
-    fn packed(mut self) -> Vec<u8> {
+    fn packed(&mut self) -> Vec<u8> {
         // By series, and by time within it. What a sender sends is mostly in this order already.
         let in_order = |a: &(u32, Sample), b: &(u32, Sample)| (a.0, a.1.at) <= (b.0, b.1.at);
         if !self.samples.is_sorted_by(in_order) {

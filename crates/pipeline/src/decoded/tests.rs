@@ -51,3 +51,48 @@ fn where_nothing_is_to_be_kept_nothing_is() {
     assert!(shared.take(&series, &record(1), &tenant, b"no batch").is_err());
     assert_eq!(shared.kept().bytes, 0);
 }
+
+fn numbered() -> Numbered {
+    let samples = vec![(0, Sample { at: Timestamp(1), value: 1.0 })];
+    Numbered { book: Arc::default(), created_at: Timestamp(1), numbers: vec![0], samples }
+}
+
+#[test]
+fn what_is_handed_over_is_for_two_readers_of_the_very_same_bytes() {
+    let one = numbered().heap_bytes();
+    let shared = DecodedBatches::with_bytes_max(2 * one);
+    let size = || {
+        let kept = shared.kept();
+        (kept.handed.len(), kept.bytes)
+    };
+    let name = |seq| (Epoch(7), seq);
+    let mut hand = shared.hand();
+    for (seq, bytes) in [(1, b"one"), (2, b"two"), (3, b"tre")] {
+        hand.over(name(seq), bytes, numbered());
+    }
+    hand.taken();
+    assert_eq!(size(), (2, 2 * one), "at the limit, and one past it");
+    assert!(shared.handed(name(3), b"tre").is_none(), "is read from the stream");
+    assert!(shared.handed(name(1), b"two").is_none() && shared.handed((Epoch(8), 1), b"one").is_none());
+    assert!(shared.shown(name(1), b"one").is_some(), "a look takes nothing");
+    assert!(shared.handed(name(1), b"one").is_some());
+    assert_eq!(size().0, 2);
+    assert!(shared.handed(name(1), b"one").is_some());
+    assert_eq!(size(), (1, one), "after its second reader it is forgotten");
+    assert!(shared.handed(name(1), b"one").is_none(), "who comes again reads the stream");
+}
+
+#[test]
+fn what_did_not_reach_the_stream_is_forgotten() {
+    let shared = DecodedBatches::with_bytes_max(1 << 20);
+    let mut hand = shared.hand();
+    hand.over((Epoch(7), 1), b"one", numbered());
+    drop(hand);
+    assert!(shared.shown((Epoch(7), 1), b"one").is_none());
+    assert_eq!(shared.kept().bytes, 0);
+    let nothing = DecodedBatches::default();
+    let mut hand = nothing.hand();
+    hand.over((Epoch(7), 1), b"one", numbered());
+    hand.taken();
+    assert!(nothing.shown((Epoch(7), 1), b"one").is_none());
+}

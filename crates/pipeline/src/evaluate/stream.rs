@@ -12,7 +12,7 @@ use alerts::rules::{Group, Rule};
 use alerts::state::Observation;
 use ports::{Delivered, TenantId, Timestamp};
 use series::{Labels, METRIC_NAME, SourceName};
-use wire::{CheckResult, CheckState, Decoded, StreamEnvelope};
+use wire::{CheckResult, CheckState, Decoded, SeriesColumn, StreamEnvelope};
 
 use super::{Place, apply_newest, bucket, external, set_aside};
 use crate::error::Fault;
@@ -24,13 +24,32 @@ const CHECK_STATUS: &str = "check_status";
 /// What one invocation has seen of a tenant.
 #[derive(Default)]
 struct Seen {
-    batches: Vec<(SourceName, Arc<Decoded>)>,
+    /// The rules by which series were judged: the same judge them to the end.
+    groups: Option<Arc<[Group]>>,
+    batches: Vec<(SourceName, Series)>,
     checks: BTreeMap<SourceName, Vec<CheckResult>>,
+}
+
+/// A batch's series.
+enum Series {
+    /// All of them.
+    Read(Arc<Decoded>),
+    /// Those that a direct rule looks at.
+    Judged(Vec<SeriesColumn>),
+}
+
+impl Series {
+    fn columns(&self) -> &[SeriesColumn] {
+        match self {
+            Self::Read(decoded) => &decoded.batch.series,
+            Self::Judged(columns) => columns,
+        }
+    }
 }
 
 pub(super) async fn take(context: &Context, records: &[Delivered]) -> Result<(), Fault> {
     let mut outcome = Ok(());
-    for (tenant, seen) in read(context, records) {
+    for (tenant, seen) in read(context, records).await {
         let judged = tenant_seen(context, &tenant, &seen).await;
         outcome = outcome.and(set_aside(context, &tenant, "rules", judged).await);
         // After the alerts: what the page shows must not hold up what wakes people.
@@ -48,7 +67,10 @@ async fn tenant_seen(context: &Context, tenant: &TenantId, seen: &Seen) -> Resul
     let now = context.ports.clock.now();
     // What is older than the lookback says nothing about now: a backlog pages nobody.
     let not_before = now.plus_ms(-promql::LOOKBACK_MS);
-    let groups = context.rules.groups(&context.ports, tenant).await?;
+    let groups = match &seen.groups {
+        Some(groups) => Arc::clone(groups),
+        None => context.rules.groups(&context.ports, tenant).await?,
+    };
     let external = external(context);
     let mut outcome = Ok(());
     let mut owed = false;
@@ -75,21 +97,47 @@ async fn tenant_seen(context: &Context, tenant: &TenantId, seen: &Seen) -> Resul
     outcome
 }
 
-fn read(context: &Context, records: &[Delivered]) -> BTreeMap<TenantId, Seen> {
+async fn read(context: &Context, records: &[Delivered]) -> BTreeMap<TenantId, Seen> {
     let mut tenants: BTreeMap<TenantId, Seen> = BTreeMap::new();
     for record in records {
         let Ok(envelope) = StreamEnvelope::decode(record.data.clone()) else { continue };
-        let Some((_, _, bytes)) = envelope.batch() else { continue };
-        let decoded = context.decoded.read(&context.series, record, &envelope.tenant, bytes);
-        let Ok(decoded) = decoded else { continue };
+        let Some((epoch, seq, bytes)) = envelope.batch() else { continue };
+        let series = match context.decoded.handed((epoch, seq), bytes) {
+            Some(numbered) => {
+                let seen = tenants.entry(envelope.tenant.clone()).or_default();
+                if seen.groups.is_none() {
+                    // Where they cannot be read now, whoever judges tries again, and looks at every series.
+                    seen.groups = context.rules.groups(&context.ports, &envelope.tenant).await.ok();
+                }
+                match &seen.groups {
+                    Some(groups) => numbered.judged(groups, |labels| is_looked_at(groups, labels)),
+                    None => numbered.columns(),
+                }
+            }
+            None => {
+                let decoded = context.decoded.read(&context.series, record, &envelope.tenant, bytes);
+                let Ok(decoded) = decoded else { continue };
+                let seen = tenants.entry(envelope.tenant).or_default();
+                if !decoded.batch.checks.is_empty() {
+                    let checks = seen.checks.entry(envelope.source.clone()).or_default();
+                    checks.extend(decoded.batch.checks.iter().cloned());
+                }
+                seen.batches.push((envelope.source, Series::Read(decoded)));
+                continue;
+            }
+        };
         let seen = tenants.entry(envelope.tenant).or_default();
-        if !decoded.batch.checks.is_empty() {
-            let checks = seen.checks.entry(envelope.source.clone()).or_default();
-            checks.extend(decoded.batch.checks.iter().cloned());
+        if !series.is_empty() {
+            seen.batches.push((envelope.source, Series::Judged(series)));
         }
-        seen.batches.push((envelope.source, decoded));
     }
     tenants
+}
+
+/// Whether any direct rule looks at these labels.
+fn is_looked_at(groups: &[Group], labels: &Labels) -> bool {
+    let mut direct = direct_rules(groups).filter_map(|(_, rule)| rule.direct.as_ref());
+    direct.any(|direct| promql::all_match(&direct.matchers, labels))
 }
 
 fn direct_rules(groups: &[Group]) -> impl Iterator<Item = (&Group, &Rule)> {
@@ -100,8 +148,8 @@ fn direct_rules(groups: &[Group]) -> impl Iterator<Item = (&Group, &Rule)> {
 fn observe(rule: &Rule, seen: &Seen, external: &External) -> Vec<Observation> {
     let mut found = Vec::new();
     let Some(direct) = &rule.direct else { return found };
-    let columns = seen.batches.iter().flat_map(|(source, decoded)| {
-        let columns = decoded.batch.series.iter();
+    let columns = seen.batches.iter().flat_map(|(source, series)| {
+        let columns = series.columns().iter();
         columns.map(move |column| (source, &column.labels, &column.samples))
     });
     for (source, labels, samples) in columns.filter(|(_, labels, _)| promql::all_match(&direct.matchers, labels)) {

@@ -1,9 +1,10 @@
 //! The series that a process has seen pushed: a known one costs a hash and a compare, and no look into
 //! its labels.
 //!
-//! Kept by the text of the labels as the sender wrote them ([`series::protobuf`]). It is a memory, not a
-//! state: without it everything is read anew. It also says how many series are active, which is what
-//! the limits are held against.
+//! Kept by the text of the labels as the sender wrote them ([`series::protobuf`]). Senders write their series in
+//! the same order again and again: after each comes the one that came after it the first time, which is looked
+//! at before anything is hashed. It is a memory, not a state: without it everything is read anew. It also says
+//! how many series are active, which is what the limits are held against.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -15,7 +16,9 @@ use series::protobuf::{LabelTextError, labels, put_labels};
 use series::{Labels, Lane, MINUTE_MS, bucket_index};
 use wire::{Batch, DICTIONARY_BYTES_MAX, DecodeError, Decoded, Dictionaries, Inspected};
 
+use super::book::Book;
 use super::limits::{ACTIVE_MINUTES, ACTIVE_SERIES, KNOWN_BYTES_MAX, Limits, NEW_SERIES};
+use super::texts::{Place, Texts};
 
 /// Bytes that an entry takes beside its texts.
 const ENTRY_BYTES: usize = 160;
@@ -37,10 +40,13 @@ pub struct KnownSeries {
 #[derive(Default)]
 pub(super) struct Tenant(RwLock<Entries>);
 
-/// A tenant's series.
+/// A tenant's series: entries by number, and their numbers by hash. Where another one has its hash, the newer is found.
 #[derive(Default)]
 pub(super) struct Entries {
-    by_hash: HashMap<u64, Entry, BuildHasherDefault<AsItIs>>,
+    by_hash: HashMap<u64, u32, BuildHasherDefault<AsItIs>>,
+    list: Vec<Entry>,
+    texts: Texts,
+    book: Arc<Book>,
     bytes: usize,
     minute: i64,
     new_in_minute: usize,
@@ -49,10 +55,10 @@ pub(super) struct Entries {
 
 /// One series.
 pub(super) struct Entry {
-    text: Box<[u8]>,
-    /// Where the sender's text is not plain: the one that is.
-    plain: Option<Box<[u8]>>,
-    labels: Labels,
+    hash: u64,
+    text: Place,
+    /// The sender's text where it is plain, else the one that is.
+    plain: Place,
     /// Which of a body's parts it belongs to.
     pub(super) part: u8,
     used_in: AtomicI64,
@@ -61,46 +67,20 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    fn new(text: &[u8], labels: Labels) -> Self {
-        let mut plain = Vec::with_capacity(text.len());
-        put_labels(&mut plain, &labels);
-        Self {
-            plain: (plain != text).then(|| plain.into()),
-            text: text.into(),
-            part: Lane::part(labels.id()),
-            labels,
-            used_in: AtomicI64::new(0),
-            place: AtomicU64::new(0),
-        }
-    }
-
-    pub(super) fn plain(&self) -> &[u8] {
-        self.plain.as_ref().unwrap_or(&self.text)
-    }
-
-    pub(super) fn labels(&self) -> &Labels {
-        &self.labels
-    }
-
     /// Its column in the batch of this stamp, or the one that `add` gives it there.
     #[inline]
-    pub(super) fn column(&self, stamp: u64, minute: i64, add: impl FnOnce(&[u8]) -> u32) -> u32 {
+    pub(super) fn column(&self, stamp: u64, minute: i64, add: impl FnOnce() -> u32) -> u32 {
         let place = self.place.load(Ordering::Relaxed);
         if place >> COLUMN_BITS == stamp {
             return (place & ((1 << COLUMN_BITS) - 1)) as u32;
         }
-        let column = add(self.plain());
+        let column = add();
         // Another body may write here at the same time: then one of them has the series twice, which is harmless.
         self.place.store(stamp << COLUMN_BITS | u64::from(column), Ordering::Relaxed);
         if self.used_in.load(Ordering::Relaxed) != minute {
             self.used_in.store(minute, Ordering::Relaxed);
         }
         column
-    }
-
-    fn bytes(&self) -> usize {
-        let plain = self.plain.as_ref().map_or(0, |plain| plain.len());
-        ENTRY_BYTES + self.text.len() + plain + self.labels.canonical().len()
     }
 }
 
@@ -165,7 +145,13 @@ impl KnownSeries {
     pub fn decode(&self, tenant: &TenantId, batch: &[u8]) -> Result<Decoded, DecodeError> {
         let known = self.of(tenant);
         let entries = known.read();
-        let mut known = |text: &[u8]| entries.get(self.hash(text), text).map(|entry| entry.labels.clone());
+        let labels = entries.book.labels();
+        let mut guess = 0;
+        let mut known = |text: &[u8]| {
+            let number = entries.find(|| self.hash(text), text, guess)?;
+            guess = number + 1;
+            labels.get(number as usize).cloned()
+        };
         Batch::decode_known(batch, &mut known, Some(&self.dictionaries))
     }
 
@@ -193,25 +179,62 @@ impl Tenant {
 }
 
 impl Entries {
+    /// The number of a known series; `guess` is looked at first.
     #[inline]
-    pub(super) fn get(&self, hash: u64, text: &[u8]) -> Option<&Entry> {
-        self.by_hash.get(&hash).filter(|entry| *entry.text == *text)
+    pub(super) fn find(&self, hash: impl FnOnce() -> u64, text: &[u8], guess: u32) -> Option<u32> {
+        let is_it =
+            |number: u32| self.list.get(number as usize).is_some_and(|entry| self.texts.get(entry.text) == text);
+        if is_it(guess) {
+            return Some(guess);
+        }
+        self.by_hash.get(&hash()).copied().filter(|number| is_it(*number))
     }
 
-    /// A series that was not known, within the limits. Where another one has its hash, it takes its place.
-    pub(super) fn add(&mut self, hash: u64, text: &[u8], minute: i64, limits: &Limits) -> Result<&Entry, Refusal> {
-        if self.get(hash, text).is_none() {
-            let entry = Entry::new(text, labels(text).map_err(Refusal::Bad)?);
-            self.make_room(entry.labels(), minute, limits)?;
-            self.bytes += entry.bytes();
-            self.new_in_minute += 1;
-            entry.used_in.store(minute, Ordering::Relaxed);
-            if let Some(other) = self.by_hash.insert(hash, entry) {
-                self.bytes -= other.bytes();
-            }
+    /// The series of a number that was found here.
+    #[inline]
+    pub(super) fn entry(&self, number: u32) -> Option<&Entry> {
+        self.list.get(number as usize)
+    }
+
+    /// Its labels' plain text.
+    pub(super) fn plain(&self, entry: &Entry) -> &[u8] {
+        self.texts.get(entry.plain)
+    }
+
+    /// The labels of a number that was found here.
+    pub(super) fn labels(&self, number: u32) -> Labels {
+        self.book.labels().get(number as usize).cloned().unwrap_or_else(Labels::empty)
+    }
+
+    /// What these numbers stand in.
+    pub(super) fn book(&self) -> &Arc<Book> {
+        &self.book
+    }
+
+    /// A series that was not known, within the limits.
+    pub(super) fn add(&mut self, hash: u64, text: &[u8], minute: i64, limits: &Limits) -> Result<u32, Refusal> {
+        if let Some(number) = self.find(|| hash, text, u32::MAX) {
+            return Ok(number);
         }
-        // It was found or has just been put there.
-        self.by_hash.get(&hash).ok_or(Refusal::Bad(LabelTextError::NotUtf8(String::new())))
+        let labels = labels(text).map_err(Refusal::Bad)?;
+        self.make_room(&labels, minute, limits)?;
+        let mut plain = Vec::with_capacity(text.len());
+        put_labels(&mut plain, &labels);
+        let plain = (plain != text).then_some(plain);
+        let used_in = AtomicI64::new(minute);
+        self.new_in_minute += 1;
+        Ok(self.put(hash, (text, plain.as_deref()), labels, used_in))
+    }
+
+    fn put(&mut self, hash: u64, (text, plain): (&[u8], Option<&[u8]>), labels: Labels, used_in: AtomicI64) -> u32 {
+        self.bytes += ENTRY_BYTES + text.len() + plain.map_or(0, <[u8]>::len) + labels.canonical().len();
+        let text = self.texts.add(text);
+        let plain = plain.map_or(text, |plain| self.texts.add(plain));
+        let (part, place) = (Lane::part(labels.id()), AtomicU64::new(0));
+        let number = self.book.add(labels);
+        self.list.push(Entry { hash, text, plain, part, used_in, place });
+        self.by_hash.insert(hash, number);
+        number
     }
 
     fn make_room(&mut self, labels: &Labels, minute: i64, limits: &Limits) -> Result<(), Refusal> {
@@ -222,8 +245,7 @@ impl Entries {
             |entries: &Self| entries.by_hash.len() >= limits.active_series_max || entries.bytes >= KNOWN_BYTES_MAX;
         if minute >= self.swept_in + SWEEP_EVERY_MINUTES || (full(self) && minute > self.swept_in) {
             self.swept_in = minute;
-            self.by_hash.retain(|_, entry| minute - entry.used_in.load(Ordering::Relaxed) < ACTIVE_MINUTES);
-            self.bytes = self.by_hash.values().map(Entry::bytes).sum();
+            self.sweep(minute);
         }
         let refuse = |name, max| Err(Refusal::Limit { name, max, labels: labels.clone() });
         if self.new_in_minute >= limits.new_series_per_minute_max {
@@ -233,6 +255,25 @@ impl Entries {
             return refuse(ACTIVE_SERIES, limits.active_series_max.min(self.by_hash.len()));
         }
         Ok(())
+    }
+
+    /// Forgets series that are not active any more, and begins a new book where there are some.
+    fn sweep(&mut self, minute: i64) {
+        let is_kept = |entries: &Self, number: usize, entry: &Entry| {
+            minute - entry.used_in.load(Ordering::Relaxed) < ACTIVE_MINUTES
+                && entries.by_hash.get(&entry.hash).is_some_and(|found| *found as usize == number)
+        };
+        if self.list.iter().enumerate().all(|(number, entry)| is_kept(self, number, entry)) {
+            return;
+        }
+        let (minute_of, new_in_minute, swept_in) = (self.minute, self.new_in_minute, self.swept_in);
+        let old = std::mem::take(self);
+        (self.minute, self.new_in_minute, self.swept_in) = (minute_of, new_in_minute, swept_in);
+        for (number, entry) in old.list.iter().enumerate().filter(|(number, entry)| is_kept(&old, *number, entry)) {
+            let plain = (entry.plain != entry.text).then(|| old.texts.get(entry.plain));
+            let used_in = AtomicI64::new(entry.used_in.load(Ordering::Relaxed));
+            self.put(entry.hash, (old.texts.get(entry.text), plain), old.labels(number as u32), used_in);
+        }
     }
 }
 
@@ -296,11 +337,34 @@ mod tests {
     fn two_texts_with_one_hash_never_pass_for_each_other() {
         let (mut entries, limits) = (Entries::default(), Limits::default());
         let (a, b) = (text("a"), text("b"));
-        assert!(entries.add(7, &a, 0, &limits).is_ok_and(|entry| *entry.plain() == *a));
-        assert!(entries.get(7, &b).is_none());
-        assert!(entries.add(7, &b, 0, &limits).is_ok_and(|entry| *entry.plain() == *b));
-        assert!(entries.get(7, &a).is_none());
-        assert_eq!(entries.bytes, entries.by_hash.values().map(Entry::bytes).sum::<usize>());
+        let find = |entries: &Entries, text: &[u8]| entries.find(|| 7, text, u32::MAX);
+        assert_eq!(entries.add(7, &a, 0, &limits).ok(), Some(0));
+        assert_eq!(find(&entries, &b), None);
+        assert_eq!(entries.add(7, &b, 0, &limits).ok(), Some(1));
+        assert_eq!((find(&entries, &a), find(&entries, &b)), (None, Some(1)));
+        assert_eq!(entries.find(|| 8, &a, 0), Some(0), "a good guess needs no hash");
+        assert_eq!(entries.find(|| 7, &b, 0), Some(1), "a bad one does no harm");
+        let before = entries.bytes;
+        entries.sweep(0);
+        assert_eq!((find(&entries, &b), entries.list.len(), entries.bytes * 2), (Some(0), 1, before));
+    }
+
+    #[test]
+    fn what_is_forgotten_is_forgotten_with_its_book() {
+        let (mut entries, limits) = (Entries::default(), Limits::default());
+        for (name, minute) in [("a", 100), ("b", 130), ("c", 131)] {
+            add(&mut entries, name, minute, &limits).unwrap();
+        }
+        let book = Arc::clone(entries.book());
+        let labels = [0, 1, 2].map(|number| entries.labels(number));
+        entries.sweep(159);
+        assert!(Arc::ptr_eq(entries.book(), &book), "all of them are active");
+        entries.sweep(160);
+        assert_eq!([0, 1].map(|number| entries.labels(number)), [labels[1].clone(), labels[2].clone()]);
+        assert_eq!(entries.labels(2), Labels::empty());
+        assert_eq!(*book.labels(), labels, "whoever holds the old book reads it to the end");
+        add(&mut entries, "a", 160, &limits).unwrap();
+        assert_eq!(entries.labels(2), labels[0]);
     }
 
     #[test]
@@ -308,9 +372,10 @@ mod tests {
         let sorted = Labels::from_pairs([("__name__", "x"), ("b", "1")]).unwrap();
         let mut entries = Entries::default();
         let unsorted = b"\x0a\x06\x0a\x01b\x12\x011\x0a\x0d\x0a\x08__name__\x12\x01x";
-        let entry = entries.add(1, unsorted, 0, &Limits::default()).ok().unwrap();
+        let number = entries.add(1, unsorted, 0, &Limits::default()).ok().unwrap();
+        let entry = entries.entry(number).unwrap();
         let mut plain = Vec::new();
         put_labels(&mut plain, &sorted);
-        assert_eq!((entry.plain(), entry.labels()), (plain.as_slice(), &sorted));
+        assert_eq!((entries.plain(entry), entries.labels(number)), (plain.as_slice(), sorted));
     }
 }

@@ -1,15 +1,17 @@
 //! A pushed body's series and samples become records of the stream, by lane: at most 16 a body, more only
-//! where a record would grow too large.
+//! where a record would grow too large. Lanes of which the stream makes one queue share a record.
 
 use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::Arc;
 
 use ports::{StreamRecord, Timestamp};
 use series::protobuf::put_labels;
 use series::{Labels, Lane, PUSH_SPREAD, Sample, SourceName};
 use wire::{Contents, Packer, Rejections, StreamEnvelope, StreamKind};
 
-use super::known::{Entries, Entry, KnownSeries, minute};
+use super::book::{Book, Numbered};
+use super::known::{Entries, KnownSeries, minute};
 use super::limits::SAMPLES;
 use super::{AHEAD_MS_MAX, Pushed, PushedBatch, put, remember_source};
 use crate::Context;
@@ -23,6 +25,8 @@ const RUN_MAX: usize = 10_000;
 pub(super) struct Body<'e, 'b> {
     known: &'e KnownSeries,
     entries: &'e Entries,
+    /// The series that is expected next.
+    guess: u32,
     batches: Batches,
     /// Series that are not known yet, and their samples.
     new: Vec<(Cow<'b, [u8]>, Range<usize>)>,
@@ -37,16 +41,29 @@ pub(super) struct Batches {
     minute: i64,
     samples_left: usize,
     samples_max: usize,
-    open: [Open; PUSH_SPREAD as usize],
-    full: Vec<(u8, Packer)>,
+    /// By part: which of the open batches takes it.
+    queues: [u8; PUSH_SPREAD as usize],
+    open: Vec<Open>,
+    full: Vec<Open>,
     accepted: u64,
     rejected: Rejections,
 }
 
-#[derive(Default)]
+/// A batch while it grows.
 struct Open {
+    lane: Lane,
     stamp: u64,
     packer: Packer,
+    /// Numbers of its columns, and what they stand in.
+    numbers: Vec<u32>,
+    book: Arc<Book>,
+}
+
+impl Open {
+    fn new(known: &KnownSeries, entries: &Entries, lane: Lane) -> Self {
+        let (stamp, book) = (known.stamp(), Arc::clone(entries.book()));
+        Self { lane, stamp, packer: Packer::default(), numbers: Vec::new(), book }
+    }
 }
 
 /// Reads a body by `read` and sorts what it brings into batches.
@@ -54,19 +71,32 @@ pub(super) fn gather<'b>(context: &Context, caller: &Caller, read: impl FnOnce(&
     let (now, limits, known) = (context.ports.clock.now(), &context.limits, &context.series);
     let tenant = known.of(&caller.tenant);
     let entries = tenant.read();
+    // The parts of a body by queue; the first part's lane stands for all of its queue.
+    let lanes: [Lane; PUSH_SPREAD as usize] =
+        std::array::from_fn(|part| Lane::of_pushed_part(&caller.tenant, &caller.key_id, part as u8));
+    let mut first: Vec<Lane> = Vec::new();
+    let queue_of = |lane| context.ports.stream.queue(lane);
+    let queues = lanes.map(|lane| {
+        let place = first.iter().position(|first| queue_of(*first) == queue_of(lane)).unwrap_or(first.len());
+        if place == first.len() {
+            first.push(lane);
+        }
+        place as u8
+    });
     let batches = Batches {
         oldest: now.plus_ms(-context.settings.raw_retention_ms),
         newest: now.plus_ms(AHEAD_MS_MAX),
         minute: minute(now),
         samples_left: limits.samples_per_body_max,
         samples_max: limits.samples_per_body_max,
-        open: std::array::from_fn(|_| Open { stamp: known.stamp(), packer: Packer::default() }),
+        queues,
+        open: first.into_iter().map(|lane| Open::new(known, &entries, lane)).collect(),
         full: Vec::new(),
         accepted: 0,
         rejected: Rejections::default(),
     };
     let (new, new_samples, text) = (Vec::new(), Vec::new(), Vec::new());
-    let mut body = Body { known, entries: &entries, batches, new, new_samples, text };
+    let mut body = Body { known, entries: &entries, guess: 0, batches, new, new_samples, text };
     read(&mut body);
     let Body { mut batches, new, new_samples, .. } = body;
     drop(entries);
@@ -77,7 +107,7 @@ pub(super) fn gather<'b>(context: &Context, caller: &Caller, read: impl FnOnce(&
     for (text, samples) in new {
         let samples = &new_samples[samples];
         match entries.add(known.hash(&text), &text, batches.minute, limits) {
-            Ok(entry) => batches.add(known, entry, samples),
+            Ok(number) => batches.add(known, &entries, number, samples),
             Err(refusal) => {
                 batches.rejected.add(refusal.reason(), samples.len() as u64, || refusal.text(&text));
             }
@@ -90,8 +120,11 @@ impl<'b> Body<'_, 'b> {
     /// A series by the text of its labels.
     #[inline]
     pub(super) fn series(&mut self, text: Cow<'b, [u8]>, samples: &[Sample]) {
-        match self.entries.get(self.known.hash(&text), &text) {
-            Some(entry) => self.batches.add(self.known, entry, samples),
+        match self.entries.find(|| self.known.hash(&text), &text, self.guess) {
+            Some(number) => {
+                self.guess = number + 1;
+                self.batches.add(self.known, self.entries, number, samples);
+            }
             None => {
                 let from = self.new_samples.len();
                 self.new_samples.extend_from_slice(samples);
@@ -105,8 +138,11 @@ impl<'b> Body<'_, 'b> {
         let mut text = std::mem::take(&mut self.text);
         text.clear();
         put_labels(&mut text, labels);
-        match self.entries.get(self.known.hash(&text), &text) {
-            Some(entry) => self.batches.add(self.known, entry, &[sample]),
+        match self.entries.find(|| self.known.hash(&text), &text, self.guess) {
+            Some(number) => {
+                self.guess = number + 1;
+                self.batches.add(self.known, self.entries, number, &[sample]);
+            }
             None => self.series(Cow::Owned(text.clone()), &[sample]),
         }
         self.text = text;
@@ -119,20 +155,27 @@ impl<'b> Body<'_, 'b> {
 
 impl Batches {
     #[inline]
-    fn add(&mut self, known: &KnownSeries, entry: &Entry, samples: &[Sample]) {
+    fn add(&mut self, known: &KnownSeries, entries: &Entries, number: u32, samples: &[Sample]) {
+        let Some(entry) = entries.entry(number) else { return };
+        let text = entries.plain(entry);
+        let queue = self.queues.get(usize::from(entry.part)).copied().unwrap_or_default();
+        let Some(open) = self.open.get_mut(usize::from(queue)) else { return };
         for run in samples.chunks(RUN_MAX) {
-            let mut open = &mut self.open[usize::from(entry.part)];
-            if !open.packer.has_room(run.len(), entry.plain().len()) {
-                let full = std::mem::replace(open, Open { stamp: known.stamp(), packer: Packer::default() });
-                self.full.push((entry.part, full.packer));
-                open = &mut self.open[usize::from(entry.part)];
+            // Numbers of another book say something else.
+            if !open.packer.has_room(run.len(), text.len()) || !Arc::ptr_eq(&open.book, entries.book()) {
+                let next = Open::new(known, entries, open.lane);
+                self.full.push(std::mem::replace(open, next));
             }
             for sample in run {
                 if sample.at < self.oldest || sample.at > self.newest || self.samples_left == 0 {
-                    refuse(&mut self.rejected, entry.labels(), sample.at, self.oldest, self.newest, self.samples_max);
+                    let labels = entries.labels(number);
+                    refuse(&mut self.rejected, &labels, sample.at, self.oldest, self.newest, self.samples_max);
                     continue;
                 }
-                let column = entry.column(open.stamp, self.minute, |text| open.packer.series(text));
+                let column = entry.column(open.stamp, self.minute, || {
+                    open.numbers.push(number);
+                    open.packer.series(text)
+                });
                 open.packer.sample(column, *sample);
                 self.samples_left -= 1;
                 self.accepted += 1;
@@ -147,12 +190,13 @@ impl Batches {
         let Self { open, full, accepted, rejected, .. } = self;
         let rejected = rejected.into_vec();
         let (tenant, now, mut refusals) = (&caller.tenant, context.ports.clock.now(), rejected.clone());
-        let open = open.into_iter().enumerate().map(|(part, open)| (part as u8, open.packer));
-        let packers = full.into_iter().chain(open.filter(|(_, packer)| !packer.is_empty()));
-        let mut records: Vec<StreamRecord> = packers
-            .map(|(part, packer)| {
+        let mut handed = context.decoded.hand();
+        let packed = full.into_iter().chain(open).filter(|open| !open.packer.is_empty());
+        let mut records: Vec<StreamRecord> = packed
+            .map(|Open { lane, packer, numbers, book, .. }| {
                 let (epoch, seq) = context.pushes.next();
-                let batch = packer.encode(&source, epoch, seq, now);
+                let (batch, samples) = packer.encode(&source, epoch, seq, now);
+                handed.over((epoch, seq), &batch, Numbered { book, created_at: now, numbers, samples });
                 let envelope = StreamEnvelope {
                     tenant: tenant.clone(),
                     source: source.clone(),
@@ -161,7 +205,7 @@ impl Batches {
                     rejected: std::mem::take(&mut refusals),
                     connection: None,
                 };
-                StreamRecord { lane: Lane::of_pushed_part(tenant, &caller.key_id, part), data: envelope.encode() }
+                StreamRecord { lane, data: envelope.encode() }
             })
             .collect();
         if records.is_empty() {
@@ -170,6 +214,7 @@ impl Batches {
             records.push(StreamRecord { lane: Lane::of_source(tenant, &source), data: pushed.envelope(tenant) });
         }
         put(&context.ports, records).await?;
+        handed.taken();
         Ok(Pushed { accepted, rejected })
     }
 }

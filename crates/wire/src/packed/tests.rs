@@ -19,7 +19,7 @@ fn encode(columns: &[SeriesColumn]) -> Bytes {
             packer.sample(place, *sample);
         }
     }
-    packer.encode(&SourceName::new("key").unwrap(), Epoch(7), 9, Timestamp(11))
+    packer.encode(&SourceName::new("key").unwrap(), Epoch(7), 9, Timestamp(11)).0
 }
 
 fn columns(series: usize, samples: i64) -> Vec<SeriesColumn> {
@@ -56,7 +56,7 @@ fn samples_may_come_in_any_order_and_labels_may_be_known() {
     for (column, at) in [(1, 1), (0, 1), (1, 0), (0, 0)] {
         packer.sample(places[column], of[column].samples[at]);
     }
-    let bytes = packer.encode(&SourceName::new("key").unwrap(), Epoch(1), 1, Timestamp(0));
+    let (bytes, _) = packer.encode(&SourceName::new("key").unwrap(), Epoch(1), 1, Timestamp(0));
     let mut asked = 0;
     let known = &mut |asked_for: &[u8]| {
         asked += 1;
@@ -75,7 +75,7 @@ fn a_bad_label_set_costs_its_samples_alone() {
         let place = packer.series(text);
         column.samples.iter().for_each(|sample| packer.sample(place, *sample));
     }
-    let decoded = Batch::decode(&packer.encode(&SourceName::new("k").unwrap(), Epoch(1), 1, Timestamp(0))).unwrap();
+    let decoded = Batch::decode(&packer.encode(&SourceName::new("k").unwrap(), Epoch(1), 1, Timestamp(0)).0).unwrap();
     assert_eq!(decoded.batch.series, of[..1]);
     assert_eq!((decoded.rejected[0].reason.as_str(), decoded.rejected[0].count), ("not_protobuf", 3));
 }
@@ -144,7 +144,7 @@ fn a_packer_says_when_it_is_full() {
         series += 1;
     }
     assert!((SERIES_PER_BATCH_MAX * 9 / 10..=SERIES_PER_BATCH_MAX).contains(&series), "{series}");
-    let bytes = packer.encode(&SourceName::new("k").unwrap(), Epoch(1), 1, Timestamp(0));
+    let (bytes, _) = packer.encode(&SourceName::new("k").unwrap(), Epoch(1), 1, Timestamp(0));
     assert_eq!(Batch::decode(&bytes).unwrap().batch.series.len(), series);
     let mut one = Packer::default();
     let place = one.series(&label);
@@ -153,7 +153,7 @@ fn a_packer_says_when_it_is_full() {
         one.sample(place, Sample { at: Timestamp(samples), value: 0.1 + samples as f64 });
         samples += 1;
     }
-    let bytes = one.encode(&SourceName::new("k").unwrap(), Epoch(1), 1, Timestamp(0));
+    let (bytes, _) = one.encode(&SourceName::new("k").unwrap(), Epoch(1), 1, Timestamp(0));
     assert!(bytes.len() <= crate::limits::BATCH_BYTES_MAX, "{}", bytes.len());
     assert_eq!(Batch::decode(&bytes).unwrap().batch.samples(), samples as u64);
 }
