@@ -242,4 +242,21 @@ mod tests {
         cache.keep_list(key(-1), 7, Arc::from([]));
         assert!(cache.list(&key(0), 7).is_none() && cache.list(&key(-1), 7).is_some());
     }
+
+    #[test]
+    fn footers_at_the_limit_and_one_past_it() {
+        let object = blocks::parquet::encode_samples(&block(5_000)).unwrap();
+        let each = Arc::new(Footer::of(&object).unwrap());
+        let cache = BlockCache::default();
+        let fit = FOOTER_BYTES_MAX / each.memory_bytes();
+        for n in 0..fit {
+            cache.keep_footer(&n.to_string(), each.clone());
+        }
+        assert!((0..fit).all(|n| cache.footer(&n.to_string()).is_some()));
+        // The one that was used longest ago goes.
+        assert!(cache.footer("0").is_some());
+        cache.keep_footer("one more", each);
+        assert!(cache.footer("1").is_none() && cache.footer("0").is_some() && cache.footer("one more").is_some());
+        assert!(cache.lock().footer_bytes <= FOOTER_BYTES_MAX);
+    }
 }
