@@ -243,11 +243,14 @@ fn read_page(
 impl Table for Documents {
     async fn get(&self, key: &Key) -> Result<Option<Item>, PortError> {
         let (key, now) = (key.clone(), self.clock.now());
+        let is_key = key.partition == Partition::Keys;
         let read = move |transaction: &ReadTransaction| {
             let table = transaction.open_table(ITEMS)?;
             Ok(alive(&table, &key_bytes(&key), now)?.map(|stored| stored.into_item(&key.sort)))
         };
-        self.store.read(read).await
+        // Every request asks for its key: few pages, which are in memory, and another thread costs more than the read.
+        // (redb lets go of its lock while a commit is flushed.)
+        if is_key { self.store.read_now(read) } else { self.store.read(read).await }
     }
 
     async fn get_many(&self, keys: &[Key]) -> Result<GotMany, PortError> {
