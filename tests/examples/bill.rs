@@ -1,4 +1,4 @@
-//! The bill, counted: `cargo run --release -p tests --example bill -- [--agents 200] [--minutes 30]
+//! The bill, counted: `cargo run --profile up -p tests --example bill -- [--agents 1000] [--few 100] [--minutes 30]
 //! [--warm-up 25] [--only nobody|60|30|15] [--units]`. Simulated agents through the real handlers, every billed call
 //! counted, scaled to a month of 100, 1,000 and 100,000 agents.
 
@@ -17,6 +17,7 @@ const PROCESSED: f64 = 40.0 + 2.0 * 2_160.0;
 
 struct Asked {
     plan: Plan,
+    few: u64,
     only: Option<Alerting>,
     units: bool,
 }
@@ -33,8 +34,8 @@ async fn main() -> ExitCode {
 }
 
 fn asked() -> anyhow::Result<Asked> {
-    let plan = Plan { agents: 200, series: 100, shards: 1, rules_s: None, page: false, warm_up_min: 25, minutes: 30 };
-    let mut asked = Asked { plan, only: None, units: false };
+    let plan = Plan { agents: 1_000, series: 100, shards: 1, rules_s: None, page: false, warm_up_min: 25, minutes: 30 };
+    let mut asked = Asked { plan, few: 100, only: None, units: false };
     let mut arguments = std::env::args().skip(1);
     while let Some(name) = arguments.next() {
         if name == "--units" {
@@ -45,11 +46,12 @@ fn asked() -> anyhow::Result<Asked> {
         let number = || value.parse::<u64>().with_context(|| format!("{name} {value:?} is no number"));
         match name.as_str() {
             "--agents" => asked.plan.agents = number()?.max(8),
+            "--few" => asked.few = number()?.max(2),
             "--minutes" => asked.plan.minutes = number()?.max(1),
             "--warm-up" => asked.plan.warm_up_min = number()?,
             "--only" if value == "nobody" => asked.only = Some(Alerting::Nobody),
             "--only" => asked.only = Some(Alerting::Starter(number()?)),
-            _ => bail!("{name} is not known: --agents, --minutes, --warm-up, --only, --units"),
+            _ => bail!("{name} is not known: --agents, --few, --minutes, --warm-up, --only, --units"),
         }
     }
     Ok(asked)
@@ -61,7 +63,7 @@ async fn show(asked: &Asked) -> ExitCode {
         columns.into_iter().filter(|column| asked.only.is_none_or(|only| only == *column)).collect();
     let mut measured = Vec::new();
     for column in columns {
-        let one = Measured::of(column, asked.plan, asked.plan.agents / 4).await;
+        let one = Measured::of(column, asked.plan, asked.few.min(asked.plan.agents / 2)).await;
         for hour in &one.hours {
             let (sent, acked) = hour.batches;
             eprintln!(
@@ -71,6 +73,7 @@ async fn show(asked: &Asked) -> ExitCode {
                 hour.plan.shards
             );
             if asked.units {
+                eprintln!("    metrics: {:?}\n    a reconnect: {:?}", hour.metrics, hour.reconnect);
                 for (unit, count) in &hour.units {
                     eprintln!("    {unit:?} {count:.0}");
                 }

@@ -22,7 +22,7 @@ mod stream;
 
 use alerts::instance::External;
 use alerts::rules::{Group, Rule};
-use alerts::state::{Observation, RuleName, Scope, Timing, step};
+use alerts::state::{Observation, RuleName, RuleState, Scope, Timing, step};
 use bucket::Look;
 use ports::PortError;
 
@@ -132,9 +132,11 @@ async fn apply_newest(
     seen.sort_by_key(|observation| observation.at);
     let mut sum = Applied::default();
     let mut rest = seen.as_slice();
+    // Read once, and again where it was written: most steps change nothing.
+    let mut state = None;
     while !rest.is_empty() {
         let (part, later) = rest.split_at(cut(rest));
-        let applied = apply(context, place, Scope::Newest { not_before }, part).await?;
+        let applied = apply_to(context, place, (Scope::Newest { not_before }, part), &mut state).await?;
         sum = Applied { changed: sum.changed || applied.changed, owed: sum.owed || applied.owed };
         rest = later;
     }
@@ -155,11 +157,25 @@ fn cut(rest: &[Observation]) -> usize {
 /// Who loses the race for the state loads and steps again; what the other one applied already is
 /// then ignored by the state machine.
 async fn apply(context: &Context, place: Place<'_>, scope: Scope, seen: &[Observation]) -> Result<Applied, Fault> {
+    apply_to(context, place, (scope, seen), &mut None).await
+}
+
+/// The same, beginning with a state that was read a moment ago: writing it is conditional on that very version.
+async fn apply_to(
+    context: &Context,
+    place: Place<'_>,
+    (scope, seen): (Scope, &[Observation]),
+    state: &mut Option<stored::Known<RuleState>>,
+) -> Result<Applied, Fault> {
     let external = external(context);
     for _ in 0..STEP_ATTEMPTS_MAX {
-        let known = stored::rule(&context.ports, place).await?;
+        let known = match state.take() {
+            Some(known) => known,
+            None => stored::rule(&context.ports, place).await?,
+        };
         let stepped = step(&known.value, &place.timing(), scope, seen);
         if !stored::is_worth_saving(&known.value, &stepped) {
+            *state = Some(known);
             return Ok(Applied::default());
         }
         let told = |transition| alerts::notify::alert(place.rule, transition, &external);

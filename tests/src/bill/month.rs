@@ -1,12 +1,14 @@
 //! A few simulated hours become a month at any scale, and a price.
 //!
 //! Every unit is fitted as `fixed + a shard × shards + an agent × agents` from three hours: few agents,
-//! more agents, more shards. With an agent's messages, records and items that is what they are;
-//! caches make the greater ones a little cheaper than that.
+//! more agents, and few on more shards. A month of just as many agents as were counted is what was counted.
+//! With an agent's messages, records and items the plane is what they are; invocations that many agents share, and
+//! caches, make the greater ones cheaper than that.
 
 use std::collections::BTreeMap;
 
 use super::prices::{self, Prices};
+use super::reconnect::CONNECTION_MINUTES;
 use super::shift::{Hour, Plan, alarms, hour, template_number};
 use super::units::Unit;
 
@@ -17,8 +19,6 @@ const SHARD_RECORDS: f64 = 1_000.0 / 3.0;
 const SHARD_BYTES: f64 = 1_000_000.0 / 3.0;
 /// An hour of page is looked at on 22 days, 4 h each.
 const PAGE_HOURS: f64 = 88.0;
-/// Metrics of our own, for each function that has them.
-const METRICS: f64 = 10.0;
 /// How many alerts an agent has in a month: owed, sent, resolved.
 const ALERTS: f64 = 1.0;
 /// Days that samples are kept.
@@ -88,7 +88,7 @@ impl Measured {
         let base = Plan { rules_s, ..base };
         let little = hour(Plan { agents: few, ..base }).await;
         let more = hour(base).await;
-        let wide = hour(Plan { shards: base.shards + 1, ..base }).await;
+        let wide = hour(Plan { agents: few, shards: base.shards + 1, ..base }).await;
         let paged = hour(Plan { agents: few, page: true, ..base }).await;
         let of = |hour: &Hour, unit: &Unit| hour.units.get(unit).copied().unwrap_or(0.0);
         let units = [&little, &more, &wide, &paged].into_iter().flat_map(|hour| hour.units.keys().copied());
@@ -97,7 +97,7 @@ impl Measured {
         let (apart, shards, agents) = ((base.agents - few) as f64, base.shards as f64, base.agents as f64);
         let fit = |unit: &Unit| {
             let agent = ((of(&more, unit) - of(&little, unit)) / apart).max(0.0);
-            let shard = (of(&wide, unit) - of(&more, unit)).max(0.0);
+            let shard = (of(&wide, unit) - of(&little, unit)).max(0.0);
             let fixed = (of(&more, unit) - agent * agents - shard * shards).max(0.0);
             (fixed, shard, agent)
         };
@@ -116,10 +116,26 @@ impl Measured {
         self.alerting
     }
 
+    /// The hour that was counted with just so many agents and shards.
+    fn counted(&self, agents: f64, shards: f64) -> Option<&Hour> {
+        #[expect(clippy::cast_precision_loss, reason = "thousands")]
+        let is_it = |hour: &&Hour| {
+            let known = hour.plan;
+            !known.page && (known.agents as f64 - agents).abs() < 0.5 && (known.shards as f64 - shards).abs() < 0.5
+        };
+        self.hours.iter().find(is_it)
+    }
+
     fn units(&self, agents: f64, shards: f64, pages: f64) -> BTreeMap<Unit, f64> {
         let month = |(unit, (fixed, shard, agent)): (&Unit, &(f64, f64, f64))| {
             let page = self.page.get(unit).copied().unwrap_or(0.0) * pages * PAGE_HOURS;
-            (*unit, (fixed + shard * shards + agent * agents) * HOURS + page)
+            let an_hour = match self.counted(agents, shards) {
+                Some(hour) => hour.units.get(unit).copied().unwrap_or(0.0),
+                None => fixed + shard * shards + agent * agents,
+            };
+            let connections = agents * HOURS * 60.0 / CONNECTION_MINUTES;
+            let connecting = self.hours[1].reconnect.get(unit).copied().unwrap_or(0.0) * connections;
+            (*unit, an_hour * HOURS + page + connecting)
         };
         self.fit.iter().map(month).collect()
     }
@@ -135,7 +151,7 @@ impl Measured {
         };
         let full = (second(Unit::Records) / SHARD_RECORDS).max(second(Unit::RecordBytes) / SHARD_BYTES);
         let shards = full.ceil().max(1.0);
-        let mut parts = self.counted(&self.units(agents, shards, pages), prices);
+        let mut parts = self.priced(&self.units(agents, shards, pages), prices);
         parts.extend(self.standing(agents, shards, pages, prices));
         parts.retain(|part| part.dollars >= 0.005);
         parts.sort_by(|a, b| b.dollars.total_cmp(&a.dollars));
@@ -143,7 +159,7 @@ impl Measured {
     }
 
     /// What was counted.
-    fn counted(&self, units: &BTreeMap<Unit, f64>, prices: &Prices) -> Vec<Part> {
+    fn priced(&self, units: &BTreeMap<Unit, f64>, prices: &Prices) -> Vec<Part> {
         let mut dollars: BTreeMap<String, f64> = BTreeMap::new();
         let mut messages = 0.0;
         for (unit, count) in units {
@@ -184,9 +200,8 @@ impl Measured {
         let part = |name: &str, dollars| Part { name: name.to_owned(), dollars };
         assert!(template_number("RetentionPeriodHours") <= 24.0, "longer costs more, and has no price here");
         #[expect(clippy::cast_precision_loss, reason = "a hundred series, some alarms")]
-        let (series, alarms) = (self.series as f64, alarms() as f64);
+        let (series, alarms, metrics) = (self.series as f64, alarms() as f64, self.hours[1].metrics.len() as f64);
         let samples = agents * series / 10.0 * 86_400.0 * RETENTION_DAYS;
-        let connects = agents * HOURS / 1.8;
         let alerts = agents * ALERTS * 2.0;
         let queries = pages * 22.0 * 50.0;
         vec![
@@ -194,15 +209,6 @@ impl Measured {
             part(
                 "connection minutes",
                 (agents * HOURS * 60.0 + pages * PAGE_HOURS * 60.0) / 1e6 * prices.websocket_minute,
-            ),
-            // Authorizer, connect, hello, bye; six items written, eight read; two messages each way.
-            part(
-                "connecting",
-                connects / 1e6
-                    * (4.0 * (prices.lambda_request + 0.012 * 0.25 * prices.lambda_gb_second * 1e6)
-                        + 6.0 * prices.dynamodb_write
-                        + 8.0 * prices.dynamodb_read
-                        + 4.0 * prices.websocket_message.0),
             ),
             part("S3 at rest: samples", samples * BYTES_AT_REST / 1e9 * prices.s3_gb),
             part(
@@ -221,7 +227,7 @@ impl Measured {
             ),
             // Lambda asks the queue 15 times a minute, whatever there is.
             part("SQS: empty receives", HOURS * 60.0 * 15.0 / 1e6 * prices.sqs_request),
-            part("metrics, alarms, key", METRICS * prices.metric + alarms * prices.alarm + prices.kms_key),
+            part("metrics, alarms, key", metrics * prices.metric + alarms * prices.alarm + prices.kms_key),
         ]
     }
 }

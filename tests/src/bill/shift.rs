@@ -1,6 +1,6 @@
 //! Some hours of a stack: agents on the manual clock, and what wakes which function, a second at a time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use broadcast::Broadcaster;
@@ -66,36 +66,42 @@ pub struct Hour {
     pub batches: (u64, u64),
     /// Most samples of one agent that were not stored in the end (a check that the run was whole).
     pub stored: u64,
+    /// Units of one reconnect of an agent.
+    pub reconnect: BTreeMap<Unit, f64>,
+    /// Functions and names of metrics that were sent in the counted minutes.
+    pub metrics: BTreeSet<(&'static str, String)>,
 }
 
-struct Lambda {
+pub(super) struct Lambda {
     name: &'static str,
     memory_mb: f64,
-    contexts: Vec<Context>,
+    pub(super) contexts: Vec<Context>,
     emitted: Vec<Option<Timestamp>>,
 }
 
-struct Stack {
+pub(super) struct Stack {
     plan: Plan,
-    meter: Arc<Meter>,
-    clock: Arc<ManualClock>,
-    embedded: Embedded,
+    pub(super) meter: Arc<Meter>,
+    pub(super) clock: Arc<ManualClock>,
+    pub(super) embedded: Embedded,
     stream: Shards,
     changes: Shards,
     changes_read: u64,
     read: BTreeMap<(&'static str, usize), usize>,
     gathered_since: BTreeMap<usize, Timestamp>,
     ingest: Lambda,
-    connect: Lambda,
+    pub(super) connect: Lambda,
     aggregate: Lambda,
     evaluate: Lambda,
     broadcast: Lambda,
-    known: Vec<Connections>,
+    pub(super) known: Vec<Connections>,
     broadcasters: Vec<Broadcaster>,
     paces: Vec<Pace>,
-    agents: Vec<Agent>,
+    pub(super) agents: Vec<Agent>,
     turn: usize,
     page: Option<(ConnectionId, embedded::Outgoing)>,
+    /// The agents' key.
+    pub(super) key: String,
 }
 
 /// A setting of the template, by the first line that names it.
@@ -105,11 +111,23 @@ pub fn template_number(name: &str) -> f64 {
     line.split(':').nth(1).unwrap().trim().parse().unwrap()
 }
 
-/// `FreshnessSeconds`' default.
-fn freshness_ms() -> i64 {
-    let after = TEMPLATE.split("FreshnessSeconds:").nth(1).unwrap();
+/// A function's memory, as the template sets it.
+fn memory_mb(function: &str) -> f64 {
+    let after = TEMPLATE.split(&format!("\n  {function}:\n")).nth(1).unwrap();
+    let line = after.lines().find(|line| line.trim_start().starts_with("MemorySize:")).unwrap();
+    line.split(':').nth(1).unwrap().trim().parse().unwrap()
+}
+
+/// A parameter's default.
+fn parameter(name: &str) -> f64 {
+    let after = TEMPLATE.split(&format!("\n  {name}:\n")).nth(1).unwrap();
     let line = after.lines().find(|line| line.trim_start().starts_with("Default:")).unwrap();
-    line.split(':').nth(1).unwrap().trim().parse::<i64>().unwrap() * 1_000
+    line.split(':').nth(1).unwrap().trim().parse().unwrap()
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "a few seconds")]
+fn freshness_ms() -> i64 {
+    parameter("FreshnessSeconds") as i64 * 1_000
 }
 
 /// How many alarms the template makes.
@@ -124,26 +142,31 @@ fn log_bytes() -> u64 {
 
 /// Runs a plan.
 pub async fn hour(plan: Plan) -> Hour {
+    super::metrics::note();
     let mut stack = Stack::new(plan).await;
     for _ in 0..plan.warm_up_min * 60 {
         stack.second().await;
     }
-    let _ = stack.meter.take();
+    let (_, _) = (stack.meter.take(), stack.meter.take_metrics());
     let before = stack.meter.blob_bytes();
     for _ in 0..plan.minutes * 60 {
         stack.second().await;
     }
-    let counts = stack.meter.take();
+    let (counts, metrics) = (stack.meter.take(), stack.meter.take_metrics());
+    let blob_bytes = stack.meter.blob_bytes().saturating_sub(before);
     #[expect(clippy::cast_precision_loss, reason = "counts of an hour")]
     let scale = |count: u64| count as f64 * 60.0 / plan.minutes as f64;
     let batches = stack.agents.iter().fold((0, 0), |sum, agent| (sum.0 + agent.sent, sum.1 + agent.acked));
     let sources = pipeline::sources::all(&stack.aggregate.contexts[0], &TenantId::default()).await.unwrap();
     assert!(sources.iter().all(|source| source.counters.missing == 0), "nothing may be missing");
+    let reconnect = stack.reconnects().await;
     Hour {
         plan,
         units: counts.into_iter().map(|(unit, count)| (unit, scale(count))).collect(),
-        blob_bytes: scale(stack.meter.blob_bytes().saturating_sub(before)),
+        blob_bytes: scale(blob_bytes),
         batches,
+        reconnect,
+        metrics,
         stored: sources.iter().map(|source| source.counters.stored).min().unwrap_or(0),
     }
 }
@@ -169,12 +192,12 @@ impl Stack {
         let shards = usize::try_from(plan.shards).unwrap();
         let mut stack = Self {
             plan,
-            ingest: lambda("ingest", 512.0, 2, &ports),
-            connect: lambda("ws-connect", 256.0, 1, &ports),
-            aggregate: lambda("aggregate", 1_024.0, shards + 1, &ports),
+            ingest: lambda("ingest", memory_mb("Ingest"), 2, &ports),
+            connect: lambda("ws-connect", memory_mb("WsConnect"), 1, &ports),
+            aggregate: lambda("aggregate", memory_mb("Aggregate"), shards + 1, &ports),
             // Its stream, its changes, its wake-ups and its ticks meet in three warm processes.
-            evaluate: lambda("evaluate-alerts", 512.0, 3, &ports),
-            broadcast: lambda("broadcast", 256.0, shards, &ports),
+            evaluate: lambda("evaluate-alerts", memory_mb("EvaluateAlerts"), 3, &ports),
+            broadcast: lambda("broadcast", memory_mb("Broadcast"), shards, &ports),
             known: (0..3).map(|_| Connections::default()).collect(),
             broadcasters: (0..shards).map(|_| Broadcaster::default()).collect(),
             paces: (0..shards + 3).map(|_| Pace::default()).collect(),
@@ -189,6 +212,7 @@ impl Stack {
             agents: Vec::new(),
             turn: 0,
             page: None,
+            key: String::new(),
         };
         stack.furnish().await;
         stack
@@ -214,6 +238,7 @@ impl Stack {
         }
         let key = keys::create(&context.ports, tenant.clone(), KeyKind::Agent, "fleet").await.unwrap();
         let caller = keys::authenticate_text(&context.ports, &key).await.unwrap();
+        self.key.clone_from(&key);
         for number in 0..self.plan.agents {
             let id = format!("connection-{number}");
             let outgoing = self.embedded.connections().register(ConnectionId(id.clone()));
@@ -419,12 +444,12 @@ impl ports::Blobs for Nothing {
     }
 }
 
-fn begin(meter: &Meter) -> std::time::Duration {
+pub(super) fn begin(meter: &Meter) -> std::time::Duration {
     meter.begin();
     cpu()
 }
 
-fn ended(meter: &Meter, lambda: &mut Lambda, process: usize, before: std::time::Duration, now: Timestamp) {
+pub(super) fn ended(meter: &Meter, lambda: &mut Lambda, process: usize, before: std::time::Duration, now: Timestamp) {
     meter.end(lambda.name, lambda.memory_mb, cpu().saturating_sub(before));
     meter.add(Unit::LogBytes, log_bytes());
     let due = lambda.emitted[process].is_none_or(|at| at.plus_ms(lambda::meter::EMIT_EVERY_MS) <= now);
@@ -435,7 +460,7 @@ fn ended(meter: &Meter, lambda: &mut Lambda, process: usize, before: std::time::
 }
 
 /// A message on a websocket, as API Gateway tells of it.
-fn socket(connection: &str, route: &str, body: &str) -> Value {
+pub(super) fn socket(connection: &str, route: &str, body: &str) -> Value {
     json!({
         "requestContext": {
             "routeKey": route,

@@ -56,6 +56,8 @@ pub struct Assumed {
     pub sdk_cpu_ms: f64,
     /// One line of CloudWatch's embedded metric format, each minute of a warm process.
     pub metric_line_bytes: u64,
+    /// What is logged of an event of a connection.
+    pub connection_line_bytes: u64,
 }
 
 /// The assumptions of the bill.
@@ -68,6 +70,7 @@ pub const ASSUMED: Assumed = Assumed {
     queue_ms: 6.0,
     sdk_cpu_ms: 0.15,
     metric_line_bytes: 700,
+    connection_line_bytes: 250,
 };
 
 /// A vCPU comes with so much memory; less memory is a part of one.
@@ -84,6 +87,7 @@ struct State {
     items: BTreeMap<(ports::Partition, String), usize>,
     blobs: BTreeMap<String, usize>,
     wakes: BTreeSet<ports::Wake>,
+    metrics: BTreeSet<(&'static str, String)>,
 }
 
 /// The invocation at work.
@@ -130,6 +134,7 @@ impl Meter {
         self.add(Unit::Requests(function), 1);
         self.add(Unit::Computed(function), micro(computed));
         self.add(Unit::Waited(function), micro(waited));
+        self.lock().metrics.extend(super::metrics::take().into_iter().map(|name| (function, name)));
     }
 
     /// An item is written: the greater of what was there and what is there now.
@@ -161,6 +166,12 @@ impl Meter {
     #[must_use]
     pub fn blob_bytes(&self) -> u64 {
         self.lock().blobs.values().map(|size| *size as u64).sum()
+    }
+
+    /// Functions and the names of their metrics since the last call.
+    #[must_use]
+    pub fn take_metrics(&self) -> BTreeSet<(&'static str, String)> {
+        std::mem::take(&mut self.lock().metrics)
     }
 
     /// What was counted since the last call.

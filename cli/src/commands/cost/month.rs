@@ -36,6 +36,8 @@ pub(super) struct Assumed {
     pub(super) item_bytes: (f64, f64),
     /// Bytes a sample in fresh blocks, which stay a week after they were replaced, and in joined ones.
     pub(super) sample_bytes: (f64, f64),
+    /// Bytes of a rollup of 5 min, which stands for thirty samples.
+    pub(super) rollup_bytes: f64,
     /// Bytes of log lines an invocation: Lambda's own are off, metrics are written once a minute.
     pub(super) log_bytes: f64,
     /// Metrics of our own.
@@ -51,7 +53,7 @@ pub(super) struct Assumed {
 }
 
 pub(super) const ASSUMED: Assumed = Assumed {
-    ingest: (4.0, 0.5),
+    ingest: (4.0, 0.25),
     ws_connect: (12.0, 0.25),
     aggregate: (40.0, 1.0),
     evaluate: (15.0, 0.5),
@@ -60,6 +62,7 @@ pub(super) const ASSUMED: Assumed = Assumed {
     join_gb_seconds: 0.5,
     item_bytes: (300.0, 70.0),
     sample_bytes: (3.3, 2.1),
+    rollup_bytes: 10.0,
     log_bytes: 20.0,
     metrics: 10.0,
     watched: 0.05,
@@ -183,6 +186,7 @@ pub(super) fn month(load: &Load, assumed: &Assumed, prices: &Prices) -> Vec<Part
     let invocations = counted.batches + connects + counted.aggregate + evaluate + counted.stream_polls + queries;
     let stored = samples * assumed.sample_bytes.1 * assumed.retention_days / 30.4
         + samples * assumed.sample_bytes.0 * 7.0 / 30.4;
+    let rollups = samples / 30.0 * assumed.rollup_bytes * 13.0;
     let alerts = agents * assumed.alerts * 2.0;
     let out_bytes = acks * 120.0 + page_messages * 2_048.0;
     let compact = samples / 1e6 * assumed.join_gb_seconds;
@@ -232,6 +236,8 @@ pub(super) fn month(load: &Load, assumed: &Assumed, prices: &Prices) -> Vec<Part
             format!("{} blocks", m(counted.blocks)),
         ),
         part("S3 at rest", stored / 1e9 * prices.s3_gb, format!("{:.1} GB", stored / 1e9)),
+        // Of 5 min, for 13 months.
+        part("S3 at rest, rollups", rollups / 1e9 * prices.s3_gb, format!("{:.1} GB", rollups / 1e9)),
         part(
             "SQS",
             // Sent, received, deleted; and Lambda asks 15 times a minute anyway.
@@ -301,7 +307,15 @@ mod tests {
 
     #[test]
     fn nobody_pays_for_agents_that_are_not_there() {
-        for name in ["messages from agents", "connection minutes", "ingest", "S3 at rest", "S3 requests", "SNS"] {
+        for name in [
+            "messages from agents",
+            "connection minutes",
+            "ingest",
+            "S3 at rest",
+            "S3 at rest, rollups",
+            "S3 requests",
+            "SNS",
+        ] {
             assert!(dollars(&load(0.0), name) < 0.2, "{name}");
         }
     }
