@@ -53,10 +53,14 @@ impl Request {
 
     /// The body as text.
     pub fn text(&self) -> Result<&str, Fault> {
-        std::str::from_utf8(&self.body).map_err(|e| {
-            Fault::bad(format!("the body is not UTF-8: the first bad byte is number {}", e.valid_up_to() + 1))
-        })
+        text(&self.body)
     }
+}
+
+/// A body, decompressed or not, as text.
+pub(crate) fn text(body: &[u8]) -> Result<&str, Fault> {
+    std::str::from_utf8(body)
+        .map_err(|e| Fault::bad(format!("the body is not UTF-8: the first bad byte is number {}", e.valid_up_to() + 1)))
 }
 
 /// A request as a gateway has it, before anything is decoded.

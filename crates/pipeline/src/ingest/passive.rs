@@ -8,7 +8,7 @@ use wire::{CheckResult, CheckState, Contents, Rejection, SeriesColumn};
 use super::{Pushed, plain_body, put_pushed};
 use crate::Context;
 use crate::error::Fault;
-use crate::http::Request;
+use crate::http::{Request, text};
 use crate::keys::Caller;
 
 /// Results of one request.
@@ -38,7 +38,7 @@ enum Ttl {
 pub async fn checks(context: &Context, caller: &Caller, request: &Request) -> Result<Pushed, Fault> {
     caller.may_push()?;
     let body = plain_body(request)?;
-    let items: Vec<serde_json::Value> = serde_json::from_slice(&body)
+    let items: Vec<serde_json::Value> = serde_json::from_str(text(&body)?)
         .map_err(|e| Fault::bad(format!("line {}, column {}: {e}", e.line(), e.column())))?;
     if items.len() > RESULTS_MAX {
         return Err(Fault::bad(format!("{} results, at most {RESULTS_MAX} are taken at once", items.len())));
