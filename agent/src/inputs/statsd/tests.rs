@@ -186,7 +186,7 @@ async fn pypis_statsd_client() {
     let script = "import sys, statsd
 for kind in (statsd.StatsClient, statsd.TCPStatsClient):
     c = kind(sys.argv[1], int(sys.argv[2]), prefix='shop')
-    c.incr('orders', 3); c.decr('stock'); c.decr('stock', 2); c.incr('stock', 9, rate=0.999999); c.timing('pay', 320); c.gauge('temp', 70); c.gauge('temp', -5, delta=True)
+    c.incr('orders', 3); c.decr('stock'); c.decr('stock', 2); c.incr('stock', 9); c.timing('pay', 320); c.gauge('temp', 70); c.gauge('temp', -5, delta=True)
     c.set('users', 'me')
     with c.pipeline() as p:
         p.incr('orders', 2); p.gauge('other', -9)
