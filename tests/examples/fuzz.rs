@@ -8,6 +8,7 @@
 
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::LazyLock;
 use std::time::Instant;
 
 use blocks::{Block, BlockReader, join};
@@ -17,7 +18,9 @@ use formats::{graphite, nagios, otlp, pickle, prometheus_text, remote_write, sta
 use series::protobuf::{labels, put_labels, put_varint};
 use series::{Epoch, Labels, Sample, SourceName, TenantId, Timestamp};
 use tests::remote_write::put_series;
-use wire::{AgentFrame, Batch, BrowserFrame, Packer, SeriesColumn, StreamEnvelope, StreamKind};
+use wire::{
+    AgentFrame, Batch, BrowserFrame, Dictionaries, Inspected, Packer, SeriesColumn, StreamEnvelope, StreamKind,
+};
 
 struct Target {
     name: &'static str,
@@ -200,6 +203,12 @@ fn targets() -> Vec<Target> {
             seeds: [&batch, &packed].iter().map(|bytes| unpacked(bytes)).collect(),
             run: |input| drop(Batch::decode_protobuf(input.to_vec().into())),
         },
+        Target { name: "batch_inspect", seeds: vec![batch.clone(), packed.clone()], run: inspect },
+        Target {
+            name: "inspect_plain",
+            seeds: [&batch, &packed].iter().map(|bytes| unpacked(bytes)).collect(),
+            run: |input| inspect(&stored(input)),
+        },
         Target { name: "record", seeds: envelopes, run: |input| drop(StreamEnvelope::decode(input.to_vec().into())) },
         Target {
             name: "frames",
@@ -323,6 +332,19 @@ fn unpacked(batch: &[u8]) -> Vec<u8> {
         Ok(plain) => plain.into_owned(),
         Err(_) => batch.to_vec(),
     }
+}
+
+/// A look at a batch, which says what reading it says, whatever came before.
+fn inspect(batch: &[u8]) {
+    static MEMORY: LazyLock<Dictionaries> = LazyLock::new(|| Dictionaries::new(1, 1 << 20));
+    assert_eq!(Batch::inspect(batch, &MEMORY), Batch::decode(batch).map(Inspected::from));
+}
+
+/// A zstd frame that holds these bytes as they are.
+fn stored(plain: &[u8]) -> Vec<u8> {
+    let length = plain.len() as u32;
+    let block = (length << 3 | 1).to_le_bytes();
+    [&[0x28, 0xb5, 0x2f, 0xfd, 0xa0][..], &length.to_le_bytes(), &block[..3], plain].concat()
 }
 
 fn envelope(batch: &[u8]) -> bytes::Bytes {

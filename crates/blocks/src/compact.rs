@@ -23,6 +23,7 @@ use crate::codec::encode;
 use crate::join::{Block, join};
 use crate::layout::block_name;
 use crate::manifest::{Level, ManifestError, ManifestItem, PartObject, RollupObject};
+use crate::order::Order;
 use crate::parquet::{ParquetError, encode_rollups};
 use crate::plan::Known;
 use crate::rollup::rollup;
@@ -99,10 +100,20 @@ pub enum CompactError {
 /// Encodes a young block (up to [`Level::Late`]) and describes it. An empty block has no name and no bytes.
 #[must_use]
 pub fn pack(block: Block, notes: PackNotes) -> Packed {
-    let bytes = if block.is_empty() { Bytes::new() } else { block.encode() };
+    packed(block, notes, None)
+}
+
+/// The same, found faster where the order knows the block's series.
+#[must_use]
+pub fn pack_known(block: Block, notes: PackNotes, order: &Order) -> Packed {
+    packed(block, notes, Some(order))
+}
+
+fn packed(block: Block, notes: PackNotes, order: Option<&Order>) -> Packed {
+    let bytes = if block.is_empty() { Bytes::new() } else { block.encode_with(order) };
     let mut sources = join_sources(notes.sources);
     let mut counted = Counted::default();
-    counted.add(&block);
+    counted.add(&block, order);
     counted.attribute(&mut sources);
     let (min_time, max_time) = block.span().unwrap_or((notes.window.start, notes.window.start));
     let item = ManifestItem {
@@ -228,7 +239,7 @@ impl Joiner {
             part.bytes = bytes.len() as u64;
             objects.push(Object::Samples { name: part.name.clone(), bytes });
         }
-        self.counted.add(&block);
+        self.counted.add(&block, None);
         if let Some((min, max)) = block.span() {
             self.span = Some(self.span.map_or((min, max), |(first, last)| (first.min(min), last.max(max))));
         }
@@ -302,12 +313,20 @@ struct Counted {
 }
 
 impl Counted {
-    fn add(&mut self, block: &Block) {
+    fn add(&mut self, block: &Block, order: Option<&Order>) {
+        let mut by_number = vec![0_u64; order.map_or(0, |order| order.texts().len())];
+        let mut next_rank = 0;
         // Series of one metric come from the same sources in the same order as those of the metric before: mostly
         // the next name is the one that came next the last time, and is not hashed.
         let (mut by_label, mut places): (Vec<(&str, u64)>, HashMap<&str, usize>) = Default::default();
         let mut at = 0;
         for column in block.columns() {
+            if let Some((order, rank)) = order.and_then(|order| Some((order, order.rank(&column.labels, next_rank)?))) {
+                next_rank = rank + 1;
+                let place = order.texts().source(rank).and_then(|number| by_number.get_mut(number as usize));
+                *place.unwrap_or(&mut self.unlabelled) += column.samples.len() as u64;
+                continue;
+            }
             let name = column.labels.get(SOURCE_LABEL).unwrap_or_default();
             let guesses = [at, at + 1, 0];
             let known = guesses.into_iter().find(|guess| by_label.get(*guess).is_some_and(|(known, _)| *known == name));
@@ -321,6 +340,9 @@ impl Counted {
                 *samples += column.samples.len() as u64;
             }
         }
+        let counted = by_number.iter().zip(0..).filter(|(samples, _)| **samples > 0);
+        let text = |number| order.and_then(|order| std::str::from_utf8(order.texts().text(number)).ok());
+        by_label.extend(counted.map(|(samples, number)| (text(number).unwrap_or_default(), *samples)));
         for (name, samples) in by_label {
             // No source has an empty name.
             match SourceName::new(name) {

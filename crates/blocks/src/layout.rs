@@ -23,9 +23,11 @@ use std::io::Read;
 use bytes::Bytes;
 use series::Sample;
 use wire::SeriesColumn;
-use wire::columns::{ColumnError, encode_timestamps, encode_values, put_varint, put_zigzag};
+use wire::columns::{ColumnError, encode_timestamps, encode_values, put_varint};
 
+use crate::index::encode_index;
 use crate::join::Block;
+use crate::order::Order;
 
 /// First bytes of a block, the version in them.
 pub(crate) const MAGIC: [u8; 4] = *b"DWb1";
@@ -70,9 +72,14 @@ impl Block {
     /// The block's bytes.
     #[must_use]
     pub fn encode(&self) -> Bytes {
+        self.encode_with(None)
+    }
+
+    /// The same bytes, found faster where an order knows the series.
+    pub(crate) fn encode_with(&self, order: Option<&Order>) -> Bytes {
         let mut packer = Packer::new(ZSTD_LEVEL);
         let (pages, entries) = encode_pages(self.columns(), &mut packer);
-        let index = packer.pack(&encode_index(self, &entries));
+        let index = packer.pack(&encode_index(self, &entries, order));
         let mut out = Vec::with_capacity(8 + index.len() + pages.len());
         out.extend_from_slice(&MAGIC);
         // An index is at most `INDEX_BYTES_MAX`, which is below 2^32.
@@ -170,79 +177,7 @@ impl<'a> Page<'a> {
     }
 }
 
-/// The texts of an index, each once.
-#[derive(Default)]
-struct Strings<'a> {
-    all: Vec<&'a [u8]>,
-    index: HashMap<&'a [u8], u32>,
-    /// What came after each text in the same place of the next series, when it last was there.
-    next: Vec<u32>,
-}
-
-impl<'a> Strings<'a> {
-    /// The index of `text`, which follows another in its place. Series of one metric have the same texts in the same
-    /// order as those of the metric before: mostly no text has to be hashed.
-    fn index(&mut self, text: &'a [u8], before: Option<u32>) -> u32 {
-        let before = before.map(|index| index as usize);
-        let guess = before.and_then(|before| self.next.get(before)).copied();
-        if let Some(guess) = guess.filter(|guess| self.all.get(*guess as usize) == Some(&text)) {
-            return guess;
-        }
-        let index = *self.index.entry(text).or_insert_with(|| {
-            self.all.push(text);
-            self.next.push(u32::MAX);
-            (self.all.len() - 1) as u32
-        });
-        if let Some(next) = before.and_then(|before| self.next.get_mut(before)) {
-            *next = index;
-        }
-        index
-    }
-}
-
-fn encode_index(block: &Block, pages: &[PageEntry]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(block.columns().len() * 24 + 64);
-    let (min, max) = block.span().unwrap_or_default();
-    put_zigzag(&mut out, min.0);
-    put_zigzag(&mut out, max.0);
-    put_varint(&mut out, block.samples());
-
-    let mut strings = Strings::default();
-    let mut series = Vec::with_capacity(block.columns().len() * 16);
-    // The texts of the series before, and of this one: neighbours share most of them.
-    let mut before: Vec<(&[u8], u32)> = Vec::new();
-    let mut now: Vec<(&[u8], u32)> = Vec::new();
-    for column in block.columns() {
-        for (at, text) in column.labels.texts().enumerate() {
-            let index = match before.get(at) {
-                Some((same, index)) if *same == text => *index,
-                other => strings.index(text, other.map(|(_, index)| *index)),
-            };
-            now.push((text, index));
-        }
-        put_varint(&mut series, (now.len() / 2) as u64);
-        now.iter().for_each(|(_, index)| put_varint(&mut series, u64::from(*index)));
-        put_varint(&mut series, column.samples.len() as u64);
-        std::mem::swap(&mut before, &mut now);
-        now.clear();
-    }
-    let strings = strings.all;
-
-    put_varint(&mut out, strings.len() as u64);
-    for text in strings {
-        put_bytes(&mut out, text);
-    }
-    put_varint(&mut out, pages.len() as u64);
-    for page in pages {
-        for number in [page.bytes, page.plain_bytes, page.series] {
-            put_varint(&mut out, number as u64);
-        }
-    }
-    out.extend_from_slice(&series);
-    out
-}
-
-fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+pub(crate) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     put_varint(out, bytes.len() as u64);
     out.extend_from_slice(bytes);
 }

@@ -1,8 +1,12 @@
 //! The order of label sets, remembered.
 //!
 //! Most series of a join came in an earlier one, by the very same labels in memory: a reader that knows its series
-//! gives the same ones again and again. Where each stands among the others is then known without comparing texts.
-//! A memory, not a state: whatever it holds, [`Order::join`] answers what [`crate::join()`] answers.
+//! gives the same ones again and again. Where each stands among the others is then known without comparing texts,
+//! and a block's index is written by the numbers of their texts.
+//! A memory, not a state: whatever it holds, [`Order::join`] answers what [`crate::join()`] answers, and
+//! [`crate::pack_known`] what [`crate::pack()`] does.
+
+mod texts;
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -10,18 +14,22 @@ use std::hash::{BuildHasherDefault, Hasher};
 use series::Labels;
 use wire::SeriesColumn;
 
+pub(crate) use self::texts::Texts;
 use crate::join::{Block, grouped, joined_columns, shared};
 
-/// Series of one order at most: 40 bytes each, and their labels stay in memory.
+/// Series of one order at most: 48 bytes each and 8 a label, and their labels stay in memory.
 pub const ORDERED_SERIES_MAX: usize = 300_000;
 /// An order learns where more than one of so many columns was not known: learning looks at all that it knows.
 const LEARN_FROM_SHARE: usize = 16;
+/// Fewer columns than one of so many that are known are sorted by comparing.
+const SPARSE_FROM: usize = 8;
 
 /// Label sets in their order, and the place of each by where it stands in memory.
 #[derive(Debug, Default)]
 pub struct Order {
     sorted: Vec<Labels>,
     ranks: HashMap<usize, u32, BuildHasherDefault<Spread>>,
+    texts: Texts,
 }
 
 impl Order {
@@ -54,23 +62,37 @@ impl Order {
         self.sorted.is_empty()
     }
 
+    /// The place of these labels in the order, looked for at `guess` first; `None` where they stand elsewhere in memory.
+    #[inline]
+    pub(crate) fn rank(&self, labels: &Labels, guess: usize) -> Option<usize> {
+        let place_of = place(labels);
+        if self.sorted.get(guess).is_some_and(|known| place(known) == place_of) {
+            return Some(guess);
+        }
+        self.ranks.get(&place_of).map(|rank| *rank as usize)
+    }
+
+    /// The texts of the labels, by rank.
+    pub(crate) fn texts(&self) -> &Texts {
+        &self.texts
+    }
+
     /// The known ones in order, one a series; and the rest as they came.
     fn split(&self, columns: Vec<SeriesColumn>) -> (Vec<SeriesColumn>, Vec<SeriesColumn>) {
         let (mut unknown, mut kept) = (Vec::new(), Vec::with_capacity(columns.len()));
-        let mut places: Vec<(u32, u32)> = Vec::with_capacity(columns.len());
+        let mut ranks: Vec<u32> = Vec::with_capacity(columns.len());
         for column in columns {
             match self.ranks.get(&place(&column.labels)) {
                 Some(rank) => {
-                    places.push((*rank, kept.len() as u32));
+                    ranks.push(*rank);
                     kept.push(Some(column));
                 }
                 None => unknown.push(column),
             }
         }
-        places.sort_unstable();
-        let mut known: Vec<SeriesColumn> = Vec::with_capacity(places.len());
+        let mut known: Vec<SeriesColumn> = Vec::with_capacity(kept.len());
         let mut before = None;
-        for (rank, index) in places {
+        for (rank, index) in sorted_by_rank(&ranks, self.sorted.len()) {
             let Some(column) = kept.get_mut(index as usize).and_then(Option::take) else { continue };
             match known.last_mut().filter(|_| before == Some(rank)) {
                 Some(last) => last.samples.extend(column.samples),
@@ -93,8 +115,36 @@ impl Order {
             sorted = columns.iter().map(|column| column.labels.clone()).collect();
         }
         self.ranks = sorted.iter().enumerate().map(|(rank, labels)| (place(labels), rank as u32)).collect();
+        self.texts = Texts::read(&sorted);
         self.sorted = sorted;
     }
+}
+
+/// Ranks with their places in `ranks`, in order. Where there are many for the order's size, each is put at its rank
+/// rather than compared with the others.
+fn sorted_by_rank(ranks: &[u32], of: usize) -> Vec<(u32, u32)> {
+    const NONE: u32 = u32::MAX;
+    let mut sorted: Vec<(u32, u32)> = Vec::with_capacity(ranks.len());
+    if ranks.len() < of / SPARSE_FROM {
+        sorted.extend(ranks.iter().copied().zip(0..));
+        sorted.sort_unstable();
+        return sorted;
+    }
+    // The first of each rank, and after each the next of the same rank.
+    let (mut firsts, mut others) = (vec![NONE; of], vec![NONE; ranks.len()]);
+    for (index, rank) in ranks.iter().enumerate().rev() {
+        if let (Some(first), Some(other)) = (firsts.get_mut(*rank as usize), others.get_mut(index)) {
+            *other = std::mem::replace(first, index as u32);
+        }
+    }
+    for (rank, first) in firsts.into_iter().enumerate() {
+        let mut index = first;
+        while let Some(other) = others.get(index as usize) {
+            sorted.push((rank as u32, index));
+            index = *other;
+        }
+    }
+    sorted
 }
 
 /// Where labels stand in memory. Those of an order stay there, and no others can come to stand there.

@@ -13,7 +13,7 @@ mod rejoin;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use blocks::{BatchNote, Block, Level, PackNotes, SourceNote, join_counters, join_sorted, pack, split_by};
+use blocks::{BatchNote, Block, Level, Order, PackNotes, SourceNote, join_counters, join_sorted, pack_known, split_by};
 use ports::{Condition, Delivered, ITEM_BYTES_MAX, Key, Partition, Ports, TenantId, Timestamp, Write};
 use series::{DAY_MS, Epoch, SourceName, TEN_MINUTES_MS, Window};
 use wire::{Counters, Rejection, SeriesColumn, StreamEnvelope, StreamKind};
@@ -255,7 +255,8 @@ impl Gathered {
             ((level, window), end)
         };
         // Joined first: a series' samples are cut where the parts meet, and each part is in order already.
-        let read = context.orders.join(tenant, shard, self.columns).into_columns();
+        let mut order = context.orders.of(tenant, shard);
+        let read = order.join(self.columns).into_columns();
         let joined = join_sorted(book::merged(read, book::columns(&self.numbered)));
         let mut parts: BTreeMap<(Level, Window), Part> = BTreeMap::new();
         for (place, block) in split_by(joined, stretch) {
@@ -274,7 +275,7 @@ impl Gathered {
             note.counters = heard.counters;
         }
         for ((level, window), part) in parts {
-            part.store(context, tenant, level, window, arrived_through).await?;
+            part.store(context, tenant, (level, window), &order, arrived_through).await?;
         }
         Ok(())
     }
@@ -291,14 +292,14 @@ impl Part {
         self,
         context: &Context,
         tenant: &TenantId,
-        level: Level,
-        window: Window,
+        (level, window): (Level, Window),
+        order: &Order,
         arrived_through: Timestamp,
     ) -> Result<(), Fault> {
         let sources = self.sources.into_values().collect();
         let made_at = context.ports.clock.now();
         let notes = PackNotes { level, window, sources, replaces: Vec::new(), arrived_through, made_at };
-        let mut packed = pack(self.block, notes);
+        let mut packed = pack_known(self.block, notes, order);
         let block = std::mem::take(&mut packed.block);
         let announced = context.head.as_ref().map(|head| head.put(tenant));
         manifest::put(&context.ports, tenant, packed).await?;

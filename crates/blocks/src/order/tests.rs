@@ -1,7 +1,11 @@
 use proptest::prelude::*;
+use series::{Epoch, SourceName, Timestamp, Window};
 
 use super::*;
+use crate::compact::{PackNotes, pack, pack_known};
 use crate::join::join;
+use crate::manifest::Level;
+use crate::sources::{BatchNote, SourceNote};
 use crate::testing::{any_columns, column};
 
 #[test]
@@ -36,6 +40,51 @@ fn series_at_the_limit_and_one_past_it() {
     assert_eq!(order.len(), 2);
 }
 
+#[test]
+fn an_index_is_the_same_by_numbers_and_by_texts() {
+    let labels = |source: &str, metric: &str| {
+        Labels::from_pairs([("__name__", metric), ("host", source), ("source", source)]).unwrap()
+    };
+    let column = |labels: &Labels| SeriesColumn { labels: labels.clone(), samples: column("x", &[(1, 1.0)]).samples };
+    let known: Vec<Labels> =
+        ["a", "b", "c"].iter().flat_map(|source| ["x", "y", "a"].map(|metric| labels(source, metric))).collect();
+    let mut order = Order::default();
+    let _ = order.join(known.iter().rev().map(column).collect());
+    assert_eq!(order.len(), 9);
+    let strangers = [labels("b", "x"), labels("d", "x"), labels("c", "b"), labels("y", "z")];
+    let notes = || {
+        let window = Window::of_block(Timestamp(1), series::TEN_MINUTES_MS);
+        let sources = ["a", "b", "c", "d"].map(|source| {
+            let note = BatchNote::new(Epoch(1), 1, window.start, 9);
+            SourceNote { notes: vec![note], ..SourceNote::new(SourceName::new(source).unwrap(), Timestamp(1)) }
+        });
+        let (arrived_through, made_at) = (Timestamp(1), Timestamp(1));
+        PackNotes {
+            level: Level::Fresh,
+            window,
+            sources: sources.to_vec(),
+            replaces: Vec::new(),
+            arrived_through,
+            made_at,
+        }
+    };
+    // Every choice of some known ones in the same memory and some that are not known.
+    for choice in 0_u32..1 << 13 {
+        let chosen = known.iter().chain(&strangers).zip(0..).filter(|(_, bit)| choice >> bit & 1 == 1);
+        let block = join(chosen.map(|(labels, _)| column(labels)));
+        assert_eq!(pack_known(block.clone(), notes(), &order), pack(block, notes()), "{choice:b}");
+    }
+}
+
+#[test]
+fn many_and_few_ranks_are_sorted_alike() {
+    let ranks = [7, 3, 7, 0, 3, 7];
+    let expected = vec![(0, 3), (3, 1), (3, 4), (7, 0), (7, 2), (7, 5)];
+    assert_eq!(sorted_by_rank(&ranks, 8), expected);
+    assert_eq!(sorted_by_rank(&ranks, SPARSE_FROM * 8), expected);
+    assert_eq!(sorted_by_rank(&[], 0), vec![]);
+}
+
 proptest! {
     #[test]
     fn whatever_it_remembers_it_joins_as_everybody_does(
@@ -46,7 +95,9 @@ proptest! {
         for columns in joins {
             // Some by labels in the same memory, again and again; some by labels of their own.
             let columns: Vec<SeriesColumn> = shared.iter().cloned().chain(columns).rev().collect();
-            prop_assert_eq!(order.join(columns.clone()), join(columns));
+            let block = order.join(columns.clone());
+            prop_assert_eq!(&block, &join(columns));
+            prop_assert_eq!(block.encode_with(Some(&order)), block.encode());
             prop_assert!(order.sorted.is_sorted_by(|a, b| a < b));
             prop_assert_eq!(order.ranks.len(), order.sorted.len());
         }

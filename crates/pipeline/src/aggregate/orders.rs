@@ -2,11 +2,11 @@
 //! is in use just now, is found by comparing.
 
 use std::collections::HashMap;
+use std::ops::{Deref, DerefMut};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use blocks::{Block, ORDERED_SERIES_MAX, Order};
+use blocks::{ORDERED_SERIES_MAX, Order};
 use ports::TenantId;
-use wire::SeriesColumn;
 
 /// Series of all orders of a process.
 pub const ORDERS_SERIES_MAX: usize = 2 * ORDERED_SERIES_MAX;
@@ -15,18 +15,44 @@ pub const ORDERS_SERIES_MAX: usize = 2 * ORDERED_SERIES_MAX;
 #[derive(Debug, Default)]
 pub struct Orders(Mutex<HashMap<(TenantId, String), Order>>);
 
-impl Orders {
-    /// As [`blocks::join()`].
-    pub(crate) fn join(&self, tenant: &TenantId, shard: &str, columns: Vec<SeriesColumn>) -> Block {
-        let place = (tenant.clone(), shard.to_owned());
-        let mut order = self.kept().remove(&place).unwrap_or_default();
-        let block = order.join(columns);
-        let mut kept = self.kept();
+/// An order in use. Dropped, it is remembered again.
+pub(crate) struct InUse<'a> {
+    orders: &'a Orders,
+    place: (TenantId, String),
+    order: Order,
+}
+
+impl Deref for InUse<'_> {
+    type Target = Order;
+
+    fn deref(&self) -> &Order {
+        &self.order
+    }
+}
+
+impl DerefMut for InUse<'_> {
+    fn deref_mut(&mut self) -> &mut Order {
+        &mut self.order
+    }
+}
+
+impl Drop for InUse<'_> {
+    fn drop(&mut self) {
+        let (place, order) = (std::mem::take(&mut self.place), std::mem::take(&mut self.order));
+        let mut kept = self.orders.kept();
         if kept.values().map(Order::len).sum::<usize>() + order.len() > ORDERS_SERIES_MAX {
             kept.clear();
         }
         kept.insert(place, order);
-        block
+    }
+}
+
+impl Orders {
+    /// The order of a tenant's shard, an empty one where it is not known or in use.
+    pub(crate) fn of(&self, tenant: &TenantId, shard: &str) -> InUse<'_> {
+        let place = (tenant.clone(), shard.to_owned());
+        let order = self.kept().remove(&place).unwrap_or_default();
+        InUse { orders: self, place, order }
     }
 
     // A panic of somebody who held the lock leaves an order more or less, which is found again.
@@ -39,6 +65,7 @@ impl Orders {
 mod tests {
     use ports::Timestamp;
     use series::{Labels, Sample};
+    use wire::SeriesColumn;
 
     use super::*;
 
@@ -54,7 +81,7 @@ mod tests {
     fn series_at_the_limit_and_one_past_it() {
         let (orders, tenant) = (Orders::default(), TenantId::default());
         let join = |shard: &str, series: usize| {
-            let block = orders.join(&tenant, shard, columns(series));
+            let block = orders.of(&tenant, shard).join(columns(series));
             assert_eq!(block.series(), series as u64);
             orders.kept().values().map(Order::len).sum::<usize>()
         };
