@@ -11,10 +11,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use bytes::Bytes;
 use metrics::counter;
-use pipeline::wire::{Batch, StreamEnvelope};
+use pipeline::wire::StreamEnvelope;
 use ports::{
-    Accepted, Blobs, ConnectionId, Delivery, GotMany, Item, Key, Message, Page, Partition, PortError, Ports, Push,
-    Pushed, Stream, StreamRecord, Subscriber, Table, Topic, Write, Written, WrittenAll,
+    Accepted, ConnectionId, Delivery, GotMany, Item, Key, Message, Page, Partition, PortError, Ports, Push, Pushed,
+    Stream, StreamRecord, Subscriber, Table, Topic, Write, Written, WrittenAll,
 };
 
 /// How often a warm process writes its counts down, ms. A line an event would cost as much as the
@@ -41,7 +41,6 @@ pub fn metered(ports: Ports) -> Ports {
     Ports {
         stream: Arc::new(MeteredStream(ports.stream)),
         table: Arc::new(MeteredTable(ports.table)),
-        blobs: Arc::new(MeteredBlobs(ports.blobs)),
         topic: Arc::new(MeteredTopic(ports.topic)),
         push: Arc::new(MeteredPush(ports.push)),
         ..ports
@@ -64,7 +63,7 @@ impl Stream for MeteredStream {
         let answers = self.0.put(records).await?;
         for (data, answer) in bytes.into_iter().zip(&answers) {
             match answer {
-                Ok(()) => samples(data),
+                Ok(()) => rejected(data),
                 Err(_) => {
                     counter!("RecordsRefused").increment(1);
                     urgent();
@@ -79,54 +78,12 @@ impl Stream for MeteredStream {
     }
 }
 
-/// The samples that a record brings, and those that were refused on the way.
-fn samples(data: Bytes) {
+/// What was refused of a record on the way. What it brings is not counted here: the ledger and the stream's own
+/// metrics have it, and a metric of ours is billed.
+fn rejected(data: Bytes) {
     let Ok(envelope) = StreamEnvelope::decode(data) else { return };
-    let mut refused = envelope.rejected.clone();
-    if let Some(decoded) = envelope.batch().and_then(|(_, _, bytes)| Batch::decode(bytes).ok()) {
-        let count: usize = decoded.batch.series.iter().map(|column| column.samples.len()).sum();
-        counter!("SamplesAccepted").increment(count as u64);
-        refused.extend(decoded.rejected);
-    }
-    for rejection in refused {
+    for rejection in envelope.rejected {
         counter!("SamplesRejected", "Reason" => rejection.reason).increment(rejection.count);
-    }
-}
-
-struct MeteredBlobs(Arc<dyn Blobs>);
-
-#[async_trait]
-impl Blobs for MeteredBlobs {
-    async fn put(&self, name: &str, bytes: Bytes) -> Result<(), PortError> {
-        let length = bytes.len() as u64;
-        self.0.put(name, bytes).await?;
-        counter!("BlocksWritten").increment(1);
-        counter!("BlockBytes").increment(length);
-        Ok(())
-    }
-
-    async fn get(&self, name: &str) -> Result<Option<Bytes>, PortError> {
-        self.0.get(name).await
-    }
-
-    async fn get_range(&self, name: &str, offset: u64, length: u64) -> Result<Option<Bytes>, PortError> {
-        self.0.get_range(name, offset, length).await
-    }
-
-    async fn length(&self, name: &str) -> Result<Option<u64>, PortError> {
-        self.0.length(name).await
-    }
-
-    async fn delete(&self, name: &str) -> Result<(), PortError> {
-        self.0.delete(name).await
-    }
-
-    async fn list(&self, prefix: &str) -> Result<Vec<String>, PortError> {
-        self.0.list(prefix).await
-    }
-
-    async fn link(&self, name: &str, valid_ms: i64) -> Result<Option<String>, PortError> {
-        self.0.link(name, valid_ms).await
     }
 }
 

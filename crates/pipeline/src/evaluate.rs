@@ -19,6 +19,7 @@ mod selected;
 mod show;
 mod stored;
 mod stream;
+mod witness;
 
 use alerts::instance::External;
 use alerts::rules::{Group, Rule};
@@ -37,7 +38,9 @@ const STEP_ATTEMPTS_MAX: usize = 20;
 /// Observations of one step straight from the stream. Each may owe an outbox item of its own, and
 /// all of a step's items are one write; a backlog of a flapping value is cut into several steps.
 pub const NEWEST_PER_STEP_MAX: usize = 64;
-/// What a wake-up for a group begins with; the group's id follows.
+/// What a wake-up for groups begins with; their interval follows, ms.
+const WAKE_GROUPS: &str = "groups:";
+/// What a wake-up for one group began with; the group's id followed.
 const WAKE_GROUP: &str = "group:";
 
 /// One shard's batch. Safe to be delivered again and again; an error is one that may pass.
@@ -78,10 +81,14 @@ pub async fn changes(context: &Context, tenant: &TenantId) -> Result<(), Fault> 
 /// A timer is due: a group's bucket, changed rule files, or a notification.
 pub async fn wake(context: &Context, wake: &Wake) -> Result<(), Fault> {
     if wake.what == documents::WAKE_RULES {
-        return repair(context, &wake.tenant).await;
+        return repair(context, &wake.tenant, Look::Chain).await;
     }
-    if let Some(group) = wake.what.strip_prefix(WAKE_GROUP) {
-        let evaluated = bucket::one_group(context, &wake.tenant, group).await;
+    let woken = match (wake.what.strip_prefix(WAKE_GROUPS), wake.what.strip_prefix(WAKE_GROUP)) {
+        (Some(interval), _) => Some(bucket::groups_of(context, &wake.tenant, interval).await),
+        (None, Some(group)) => Some(bucket::one_group(context, &wake.tenant, group).await),
+        (None, None) => None,
+    };
+    if let Some(evaluated) = woken {
         let sent = outbox::dispatch(context, &wake.tenant).await;
         return evaluated.and(sent);
     }
@@ -92,14 +99,14 @@ pub async fn wake(context: &Context, wake: &Wake) -> Result<(), Fault> {
 pub async fn tick(context: &Context) -> Result<(), Fault> {
     let mut outcome = Ok(());
     for tenant in documents::tenants(&context.ports).await? {
-        outcome = outcome.and(repair(context, &tenant).await);
+        outcome = outcome.and(repair(context, &tenant, Look::Tick).await);
     }
     outcome
 }
 
 /// Begins the chains of new groups, takes up lost ones, and ends the alerts of removed rules.
-async fn repair(context: &Context, tenant: &TenantId) -> Result<(), Fault> {
-    let evaluated = bucket::all_groups(context, tenant, Look::Chain).await;
+async fn repair(context: &Context, tenant: &TenantId, look: Look) -> Result<(), Fault> {
+    let evaluated = bucket::all_groups(context, tenant, look).await;
     let resolved = removed::resolve(context, tenant).await;
     let sent = outbox::dispatch(context, tenant).await;
     evaluated.and(resolved).and(sent)

@@ -51,6 +51,10 @@ pub struct Context {
     pub settings: Settings,
     /// Decoded blocks. Immutable, named by content, so it can never be stale.
     pub blocks: BlockCache,
+    /// What rules take of blocks.
+    pub remembered: read::Remembered,
+    /// Whom rules' wishes have been told.
+    pub wished: wishes::Settled,
     /// The hot two hours in memory, where the process lives long enough.
     pub head: Option<head::Head>,
     /// Parsed rule files, kept by their content as well.
@@ -100,6 +104,8 @@ impl Context {
             ports,
             settings,
             blocks,
+            remembered: read::Remembered::default(),
+            wished: wishes::Settled::default(),
             head: None,
             rules,
             pushes,

@@ -1,6 +1,7 @@
 //! Finding samples again: the hot two hours in memory where there are some, and for what is older
 //! manifest → blocks → the series that are asked for.
 
+mod again;
 mod budget;
 mod cache;
 mod loaded;
@@ -17,6 +18,8 @@ use promql::{Matcher, Selection, Series, SeriesSet, Stop, Storage, StorageError,
 use series::{Labels, RollupSeries, Sample, SourceName};
 use wire::SeriesColumn;
 
+pub(crate) use again::Listing;
+pub use again::{LISTED_FOR_MS, REMEMBERED_BYTES_MAX, Remembered};
 use budget::Budget;
 pub(crate) use budget::timed_out;
 pub use budget::{LOADED_BYTES_MAX, LOADED_SAMPLES_MAX, LOADED_SERIES_MAX};
@@ -37,11 +40,24 @@ const MANIFEST_READS_MAX: usize = 3;
 /// Objects of an hour and of a day that are read at the same time, each with its ranges.
 const OBJECTS_AT_ONCE_MAX: usize = 8;
 
-/// Loads the samples that the selections ask for. Where they are not kept any more and rollups are, the
-/// last values of those. Takes [`QUERY_MS_MAX`] at most.
+/// Loads the samples that the selections ask for, which are asked for again soon: as rules do. Where they are not
+/// kept any more and rollups are, the last values of those. Takes [`QUERY_MS_MAX`] at most.
 pub async fn load(context: &Context, tenant: &TenantId, selections: &[Selection]) -> Result<SeriesSet, Fault> {
+    load_by(context, tenant, selections, &mut Listing::default()).await
+}
+
+/// The same, several times by one listing of what is stored.
+pub(crate) async fn load_by(
+    context: &Context,
+    tenant: &TenantId,
+    selections: &[Selection],
+    listing: &mut Listing,
+) -> Result<SeriesSet, Fault> {
     let stop = stop_after(context.ports.clock.clone(), QUERY_MS_MAX);
-    Ok(load_samples(context, tenant, selections, &stop).await?.into_set())
+    let (mut loaded, older) = begin(context, tenant, selections, &stop)?;
+    let add = |labels: &Labels, run: Run| loaded.add(labels, run);
+    again::for_each_run(context, tenant, (&older, listing), &stop, add).await?;
+    Ok(loaded.into_set())
 }
 
 /// Loads what an evaluation of these selections asks for: rollups where these say the same
@@ -160,13 +176,7 @@ async fn load_samples<'a>(
     selections: &[Selection],
     stop: &'a Stop,
 ) -> Result<Loaded<'a>, Fault> {
-    let mut loaded = Loaded::begin(Budget::begin(stop));
-    let hot = match &context.head {
-        Some(head) => head.read(tenant, selections, |labels, samples| loaded.add_first(labels, samples))?,
-        None => None,
-    };
-    // After the head: whatever it has not shown is in a block by now.
-    let older = before(selections, hot);
+    let (mut loaded, older) = begin(context, tenant, selections, stop)?;
     let take = |found: Found<'_>| match found {
         Found::Block(block) => {
             let wanted = block.columns().iter().map(|column| (column, wanted(&older, &column.labels, &column.samples)));
@@ -184,6 +194,21 @@ async fn load_samples<'a>(
     };
     for_each_found(context, tenant, &older, take, (What::Samples, stop)).await?;
     Ok(loaded)
+}
+
+/// What the head has, and what is to be read after it: whatever it has not shown is in a block by now.
+fn begin<'a>(
+    context: &Context,
+    tenant: &TenantId,
+    selections: &[Selection],
+    stop: &'a Stop,
+) -> Result<(Loaded<'a>, Vec<Selection>), Fault> {
+    let mut loaded = Loaded::begin(Budget::begin(stop));
+    let hot = match &context.head {
+        Some(head) => head.read(tenant, selections, |labels, samples| loaded.add_first(labels, samples))?,
+        None => None,
+    };
+    Ok((loaded, before(selections, hot)))
 }
 
 /// The part of the selections that is older than what was read already.

@@ -8,8 +8,10 @@
 //! a bucket that ends on such a multiple has its samples in time: a group of 60 s needs no wish at
 //! all.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use alerts::rules::Group;
 use ports::{Ports, TenantId, Timestamp};
 use promql::{MatchOp, Matcher, Selection, all_match};
 use serde::{Deserialize, Serialize};
@@ -41,6 +43,10 @@ pub const RULE_WISHES_PER_RUN_MAX: usize = 2_000;
 pub const PROMPT_FLUSH_MS: u64 = 20_000;
 /// How far back the series of a rule are looked for.
 const RECENT_MS: i64 = 5 * 60_000;
+/// For so long after a run that had nothing to tell, the next ones look only whether a source has come or a wish ends.
+pub const SETTLED_MS: i64 = 5 * 60_000;
+/// Tenants of which a warm process remembers such a run.
+pub const SETTLED_TENANTS_MAX: usize = 1_000;
 /// Wishes that are on their way at once.
 const POSTS_AT_ONCE: usize = 32;
 
@@ -85,12 +91,53 @@ pub(crate) async fn for_watcher(ports: &Ports, tenant: &TenantId, watched: &Subs
     live::post_all(ports, frames, POSTS_AT_ONCE).await
 }
 
+/// The last run that had nothing to tell, by tenant. Found out again where it is forgotten.
+#[derive(Default)]
+pub struct Settled(Mutex<HashMap<TenantId, Run>>);
+
+struct Run {
+    at: Timestamp,
+    /// The very groups that a process keeps until they change.
+    groups: Arc<[Group]>,
+    /// Sources that need no wish.
+    by_themselves: BTreeSet<SourceName>,
+}
+
+impl Settled {
+    /// Whether everybody who is here was told in time, or was found to need no telling.
+    fn is_settled(
+        &self,
+        tenant: &TenantId,
+        groups: &Arc<[Group]>,
+        leases: &[(SourceName, Presence)],
+        now: Timestamp,
+    ) -> bool {
+        let runs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        runs.get(tenant).is_some_and(|run| {
+            let is_told = |(source, lease): &(SourceName, Presence)| {
+                let wish = lease.wish.filter(|wish| wish.expires_at_ms > now.plus_ms(RULE_WISH_RENEW_MS));
+                lease.gone_at_ms.is_some() || wish.is_some() || run.by_themselves.contains(source)
+            };
+            Arc::ptr_eq(&run.groups, groups) && now < run.at.plus_ms(SETTLED_MS) && leases.iter().all(is_told)
+        })
+    }
+
+    fn keep(&self, tenant: &TenantId, run: Run) {
+        let mut runs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if runs.len() >= SETTLED_TENANTS_MAX && !runs.contains_key(tenant) {
+            runs.clear();
+        }
+        runs.insert(tenant.clone(), run);
+    }
+}
+
 /// Wishes for the sources of which rules need samples sooner than they come by themselves.
 pub async fn for_rules(context: &Context, tenant: &TenantId) -> Result<(), Fault> {
     let ports = &context.ports;
     let now = ports.clock.now();
+    let all_groups = context.rules.groups(ports, tenant).await?;
     let mut groups: Vec<(u64, Vec<Selection>)> = Vec::new();
-    for group in context.rules.groups(ports, tenant).await?.iter() {
+    for group in all_groups.iter() {
         let interval_ms = u64::try_from(group.interval_ms).unwrap_or(u64::MAX).max(1);
         if interval_ms.is_multiple_of(DEFAULT_FLUSH_MS) {
             continue;
@@ -105,6 +152,10 @@ pub async fn for_rules(context: &Context, tenant: &TenantId) -> Result<(), Fault
     if groups.is_empty() {
         return Ok(());
     }
+    let leases = presences(ports, tenant).await?;
+    if context.wished.is_settled(tenant, &all_groups, &leases, now) {
+        return Ok(());
+    }
     let all: Vec<Selection> = groups.iter().flat_map(|(_, selections)| selections.iter().cloned()).collect();
     let mut intervals: BTreeMap<SourceName, BTreeSet<u64>> = BTreeMap::new();
     for labels in read::labels(context, tenant, &all).await? {
@@ -115,8 +166,17 @@ pub async fn for_rules(context: &Context, tenant: &TenantId) -> Result<(), Fault
     }
     let mut told = 0;
     let mut frames = Vec::new();
-    for (source, presence) in presences(ports, tenant).await? {
-        let Some(pace) = intervals.get(&source).and_then(pace) else { continue };
+    let mut by_themselves = BTreeSet::new();
+    let mut due = 0;
+    for (source, presence) in leases {
+        let Some(pace) = intervals.get(&source).and_then(pace) else {
+            // Of one that has come just now, nothing may be stored yet.
+            if presence.connected_at_ms.plus_ms(SETTLED_MS) <= now {
+                by_themselves.insert(source);
+            }
+            continue;
+        };
+        due += usize::from(is_due(&presence, pace, now));
         if !is_due(&presence, pace, now) || told >= RULE_WISHES_PER_RUN_MAX {
             continue;
         }
@@ -128,6 +188,9 @@ pub async fn for_rules(context: &Context, tenant: &TenantId) -> Result<(), Fault
         if connect::change_lease(ports, tenant, &source, &presence.connection, note).await? {
             frames.push((presence.connection, wished.frame()));
         }
+    }
+    if due == 0 {
+        context.wished.keep(tenant, Run { at: now, groups: all_groups, by_themselves });
     }
     live::post_all(ports, frames, POSTS_AT_ONCE).await
 }
@@ -163,6 +226,58 @@ fn source_named_by(matchers: &[Matcher]) -> Option<SourceName> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn lease(wish: Option<Wished>) -> Presence {
+        Presence {
+            connection: ports::ConnectionId("c".to_owned()),
+            run_id: String::new(),
+            epoch: series::Epoch(1),
+            host: String::new(),
+            agent_version: String::new(),
+            connected_at_ms: Timestamp(1_000),
+            gone_at_ms: None,
+            expected_since_ms: None,
+            conflict: None,
+            wish,
+        }
+    }
+
+    #[test]
+    fn a_run_is_spared_only_where_nobody_can_have_to_be_told() {
+        let name = |name: &str| SourceName::new(name).unwrap();
+        let (settled, tenant, groups) = (Settled::default(), TenantId::default(), Arc::<[Group]>::from([]));
+        let until = |ms: i64| Some(Wished { flush_every_ms: 30_000, expires_at_ms: Timestamp(ms) });
+        let end = RULE_WISH_RENEW_MS + 9;
+        let here = [(name("told"), lease(until(end))), (name("slow"), lease(None))];
+        let is = |groups: &Arc<[Group]>, here: &[(SourceName, Presence)], now: i64| {
+            settled.is_settled(&tenant, groups, here, Timestamp(now))
+        };
+        assert!(!is(&groups, &here, 5));
+        let run = |at: i64| Run { at: Timestamp(at), groups: groups.clone(), by_themselves: [name("slow")].into() };
+        settled.keep(&tenant, run(5));
+        assert!(is(&groups, &here, 8) && !is(&groups, &here, 9), "a wish ends");
+        let others = Arc::<[Group]>::from([]);
+        assert!(!is(&others, &here, 8), "other rules");
+        assert!(!is(&groups, &[(name("new"), lease(None))], 8));
+        assert!(is(&groups, &[(name("new"), Presence { gone_at_ms: Some(Timestamp(7)), ..lease(None) })], 8));
+        assert!(is(&groups, &here[1..], 4 + SETTLED_MS) && !is(&groups, &here[1..], 5 + SETTLED_MS));
+    }
+
+    #[test]
+    fn tenants_that_are_remembered_at_the_limit_and_one_past_it() {
+        let (settled, groups) = (Settled::default(), Arc::<[Group]>::from([]));
+        let tenant = |n: usize| TenantId::new(&format!("t{n}")).unwrap();
+        let keep = |n: usize| {
+            settled.keep(&tenant(n), Run { at: Timestamp(1), groups: groups.clone(), by_themselves: BTreeSet::new() });
+        };
+        let is = |n: usize| settled.is_settled(&tenant(n), &groups, &[], Timestamp(2));
+        (0..SETTLED_TENANTS_MAX).for_each(keep);
+        assert!(is(0) && is(SETTLED_TENANTS_MAX - 1));
+        keep(0);
+        assert!(is(1), "it was known");
+        keep(SETTLED_TENANTS_MAX);
+        assert!(!is(0) && is(SETTLED_TENANTS_MAX));
+    }
 
     #[test]
     fn the_pace_that_groups_need() {

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use alerts::closing::{Bucket, ClosedBy, Closing, SELECTED_SERIES_MAX, Selected, closing, due};
+use alerts::closing::{Bucket, ClosedBy, Closing, GRACE_MS, SELECTED_SERIES_MAX, Selected, closing, due};
 use alerts::instance::{ResultError, found, recorded};
 use alerts::rules::{Group, Rule};
 use alerts::state::{Observation, Phase, RuleState, Scope};
@@ -16,7 +16,7 @@ use series::{Lane, SeriesId, SourceName, bucket_end};
 use wire::SeriesColumn;
 
 use super::stored;
-use super::{Place, WAKE_GROUP, apply, external};
+use super::{Place, WAKE_GROUPS, apply, external, witness};
 use crate::error::Fault;
 use crate::{Context, ingest, progress, read};
 
@@ -30,24 +30,45 @@ const IDLE_MS: i64 = 10_000;
 pub(super) enum Look {
     /// The manifest has grown.
     Early,
-    /// It was woken, or the tick repairs a chain that may be lost.
+    /// It was woken, or its rules have changed.
     Chain,
+    /// The tick repairs a chain that may be lost: a bucket that has ended just now it only has woken.
+    Tick,
 }
 
-/// All groups of a tenant. One that fails does not stop the others; the first failure is told.
+/// All groups of a tenant. One that fails does not stop the others.
 pub(super) async fn all_groups(context: &Context, tenant: &TenantId, look: Look) -> Result<(), Fault> {
-    let mut outcome = Ok(());
-    for group in context.rules.groups(&context.ports, tenant).await?.iter() {
-        outcome = outcome.and(evaluate(context, tenant, group, look).await);
+    some_groups(context, tenant, look, |_| true).await
+}
+
+/// The groups of one interval, whose buckets end together: they are woken together.
+pub(super) async fn groups_of(context: &Context, tenant: &TenantId, interval: &str) -> Result<(), Fault> {
+    let interval_ms: Option<i64> = interval.parse().ok();
+    some_groups(context, tenant, Look::Chain, |group| Some(group.interval_ms) == interval_ms).await
+}
+
+/// Told is the first failure that may pass, or else the first one: what may pass is tried again.
+async fn some_groups(
+    context: &Context,
+    tenant: &TenantId,
+    look: Look,
+    is_one: impl Fn(&Group) -> bool + Send,
+) -> Result<(), Fault> {
+    let mut outcome: Result<(), Fault> = Ok(());
+    let mut sight = None;
+    for group in context.rules.groups(&context.ports, tenant).await?.iter().filter(|group| is_one(group)) {
+        let evaluated = evaluate(context, tenant, group, look, &mut sight).await;
+        let is_better = |told: &Fault| !told.may_pass() && evaluated.as_ref().is_err_and(Fault::may_pass);
+        outcome = if outcome.as_ref().is_err_and(is_better) { evaluated } else { outcome.and(evaluated) };
     }
     outcome
 }
 
-/// The group of a wake-up, where it still exists.
+/// The group of a wake-up that an earlier version of the program has asked for, where it still exists.
 pub(super) async fn one_group(context: &Context, tenant: &TenantId, id: &str) -> Result<(), Fault> {
     let groups = context.rules.groups(&context.ports, tenant).await?;
     match groups.iter().find(|group| group.id() == id) {
-        Some(group) => evaluate(context, tenant, group, Look::Chain).await,
+        Some(group) => evaluate(context, tenant, group, Look::Chain, &mut None).await,
         None => Ok(()),
     }
 }
@@ -63,12 +84,25 @@ pub(super) async fn wake_next(
 }
 
 async fn wake_at(context: &Context, tenant: &TenantId, group: &Group, at: Timestamp) -> Result<(), Fault> {
-    let what = format!("{WAKE_GROUP}{}", group.id());
+    // Groups whose buckets end together ask for one wake-up.
+    let what = format!("{WAKE_GROUPS}{}", group.interval_ms);
     Ok(context.ports.timer.wake(Wake { at, tenant: tenant.clone(), what }).await?)
 }
 
+/// What one look at a tenant's groups has found: what is proven, and after it what is stored.
+struct Sight {
+    current_through: Timestamp,
+    listed: read::Listing,
+}
+
 /// Due? → closed? → evaluate → save how far it is, bucket by bucket; then the next wake-up.
-async fn evaluate(context: &Context, tenant: &TenantId, group: &Group, look: Look) -> Result<(), Fault> {
+async fn evaluate(
+    context: &Context,
+    tenant: &TenantId,
+    group: &Group,
+    look: Look,
+    sight: &mut Option<Sight>,
+) -> Result<(), Fault> {
     let now = context.ports.clock.now();
     if look == Look::Early && context.rules.is_quiet(tenant, group, now) {
         return Ok(());
@@ -98,11 +132,30 @@ async fn evaluate(context: &Context, tenant: &TenantId, group: &Group, look: Loo
         // How far a group has come only grows: until its next bucket ends, there is nothing to look for.
         context.rules.quiet_until(tenant, group, bucket_end(now.plus_ms(1), group.interval_ms, 0));
     }
+    if look == Look::Tick
+        && let [end] = ends.as_slice()
+        && now < end.plus_ms(GRACE_MS)
+    {
+        // What its wake-up and the manifest's changes look at is not looked at a second time, in another process.
+        return wake_at(context, tenant, group, end.plus_ms(GRACE_MS)).await;
+    }
     known.value.skipped += skipped;
     for end in &ends {
-        // Before what is stored is read: a proof that came after it would speak of what was not read.
-        let current_through = progress::current_through(&context.ports).await?.unwrap_or(Timestamp(i64::MIN));
-        let loaded = load(context, tenant, group, *end, now).await;
+        // Before what is stored is listed: a proof that came after it would speak of what was not read.
+        let seen = match sight {
+            Some(seen) => seen,
+            None => {
+                let proven = progress::current_through(&context.ports).await?.unwrap_or(Timestamp(i64::MIN));
+                sight.insert(Sight { current_through: proven, listed: read::Listing::default() })
+            }
+        };
+        let current_through = seen.current_through;
+        let about = witness::Asked { group, end: data_end(group, *end), now, selected: &known.value.selected };
+        if witness::is_missing(context, tenant, about, &mut seen.listed).await? {
+            return open(context, tenant, group, (look, *end == ends[0]), data_end(group, *end).plus_ms(GRACE_MS))
+                .await;
+        }
+        let loaded = load(context, tenant, (group, *end), now, &mut seen.listed).await;
         let (storage, broken) = match loaded {
             Ok(storage) => (storage, None),
             // A limit is the rules' own fault: it is shown with them, and the next bucket comes.
@@ -118,10 +171,9 @@ async fn evaluate(context: &Context, tenant: &TenantId, group: &Group, look: Loo
             stream_is_ahead: group.rules.iter().any(|rule| rule.direct.is_some() && rule.alert().is_some()),
         };
         let complete = match closing(&bucket) {
-            Closing::Open { .. } if look == Look::Early && *end == ends[0] => return Ok(()),
             Closing::Open { ask_again_at } => {
-                let at = ask_again_at.plus_ms(group.query_offset_ms).max(now.plus_ms(1));
-                return wake_at(context, tenant, group, at).await;
+                witness::keep(context, tenant, group, (&bucket, &all));
+                return open(context, tenant, group, (look, *end == ends[0]), ask_again_at).await;
             }
             Closing::Closed { by, complete } => {
                 known.value.closed(*end, now, by, selected(&all, &bucket, group));
@@ -149,6 +201,21 @@ async fn evaluate(context: &Context, tenant: &TenantId, group: &Group, look: Loo
         return Ok(());
     }
     wake_next(context, tenant, group, now).await
+}
+
+/// The bucket stays open; what looks early has been asked for by none, and asks for none itself.
+async fn open(
+    context: &Context,
+    tenant: &TenantId,
+    group: &Group,
+    (look, is_first): (Look, bool),
+    ask_again_at: Timestamp,
+) -> Result<(), Fault> {
+    if look == Look::Early && is_first {
+        return Ok(());
+    }
+    let now = context.ports.clock.now();
+    wake_at(context, tenant, group, ask_again_at.plus_ms(group.query_offset_ms).max(now.plus_ms(1))).await
 }
 
 /// Why a rule gave no result.
@@ -236,9 +303,9 @@ fn data_end(group: &Group, end: Timestamp) -> Timestamp {
 async fn load(
     context: &Context,
     tenant: &TenantId,
-    group: &Group,
-    end: Timestamp,
+    (group, end): (&Group, Timestamp),
     now: Timestamp,
+    listed: &mut read::Listing,
 ) -> Result<SeriesSet, Fault> {
     let at = data_end(group, end);
     let mut selections: Vec<Selection> = Vec::new();
@@ -250,10 +317,10 @@ async fn load(
             selection.to = now.max(at);
         }
     }
-    read::load(context, tenant, &selections).await
+    read::load_by(context, tenant, &selections, listed).await
 }
 
-fn everything(storage: &SeriesSet) -> Result<Vec<Series>, Fault> {
+pub(super) fn everything(storage: &SeriesSet) -> Result<Vec<Series>, Fault> {
     storage.select(&[], Timestamp(i64::MIN), Timestamp(i64::MAX)).map_err(|e| Fault::Internal(e.to_string()))
 }
 

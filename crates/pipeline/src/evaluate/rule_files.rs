@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use alerts::rules::{Group, RuleFile};
 use bytes::Bytes;
 use ports::{Ports, TenantId, Timestamp};
+use series::Labels;
 
 use crate::documents::{self, Kind};
 use crate::error::Fault;
@@ -14,7 +15,7 @@ use crate::error::Fault;
 /// Parsed files that a warm process keeps.
 pub const RULE_FILES_CACHED_MAX: usize = 200;
 
-/// Groups of which a warm process remembers that there is nothing to do yet.
+/// Groups of which a warm process remembers that there is nothing to do yet, or who was missing.
 const QUIET_GROUPS_MAX: usize = 10_000;
 
 /// Tenants whose groups a warm process keeps.
@@ -40,6 +41,7 @@ pub struct RuleCache {
     groups: Mutex<HashMap<TenantId, KnownGroups>>,
     sets: Mutex<HashMap<String, Bytes>>,
     quiet: Mutex<HashMap<(TenantId, String), Timestamp>>,
+    witnesses: Mutex<HashMap<(TenantId, String), Labels>>,
 }
 
 impl RuleCache {
@@ -86,6 +88,15 @@ impl RuleCache {
     /// There is nothing to look for before that.
     pub(super) fn quiet_until(&self, tenant: &TenantId, group: &Group, until: Timestamp) {
         keep(&mut lock(&self.quiet), QUIET_GROUPS_MAX, (tenant.clone(), group.id()), until);
+    }
+
+    /// The series that was missing when the group was looked at last.
+    pub(super) fn witness(&self, tenant: &TenantId, group: &Group) -> Option<Labels> {
+        lock(&self.witnesses).get(&(tenant.clone(), group.id())).cloned()
+    }
+
+    pub(super) fn keep_witness(&self, tenant: &TenantId, group: &Group, missing: Labels) {
+        keep(&mut lock(&self.witnesses), QUIET_GROUPS_MAX, (tenant.clone(), group.id()), missing);
     }
 
     fn file(&self, name: &str, text: &str) -> Result<Arc<RuleFile>, Fault> {

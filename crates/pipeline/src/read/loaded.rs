@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 
 use promql::{Samples, Series, SeriesSet};
-use series::{Labels, Sample, SeriesId};
+use series::{Labels, Sample, SeriesId, Timestamp};
 
 use super::budget::Budget;
 use crate::error::Fault;
@@ -23,8 +23,17 @@ impl Run {
         Self { samples, stretch }
     }
 
-    fn as_slice(&self) -> &[Sample] {
+    pub(super) fn as_slice(&self) -> &[Sample] {
         self.samples.get(self.stretch.clone()).unwrap_or(&[])
+    }
+
+    /// The part of it in `[from, to]`; `None` where there is none.
+    pub(super) fn within(&self, from: Timestamp, to: Timestamp) -> Option<Self> {
+        let run = self.as_slice();
+        let first = run.partition_point(|sample| sample.at < from);
+        let end = run.partition_point(|sample| sample.at <= to);
+        let start = self.stretch.start;
+        (first < end).then(|| Self { samples: self.samples.clone(), stretch: start + first..start + end })
     }
 }
 
@@ -101,7 +110,6 @@ fn joined(first: Run, mut runs: Vec<Run>) -> Samples {
 #[cfg(test)]
 mod tests {
     use promql::{Stop, Storage};
-    use series::Timestamp;
 
     use super::*;
 
