@@ -334,10 +334,20 @@ fn unpacked(batch: &[u8]) -> Vec<u8> {
     }
 }
 
-/// A look at a batch, which says what reading it says, whatever came before.
+/// A look at a batch, and its columns as written, which say what reading it says, whatever came before.
 fn inspect(batch: &[u8]) {
     static MEMORY: LazyLock<Dictionaries> = LazyLock::new(|| Dictionaries::new(1, 1 << 20));
-    assert_eq!(Batch::inspect(batch, &MEMORY), Batch::decode(batch).map(Inspected::from));
+    let expected = Batch::decode(batch);
+    match (Batch::decode_written(batch, &mut |_| None, &MEMORY), &expected) {
+        (Ok((read, written)), Ok(expected)) => {
+            let series = written.map_or(read.batch.series, |written| written.decode());
+            // NaNs are not equal to themselves.
+            assert_eq!(format!("{series:?}"), format!("{:?}", expected.batch.series));
+            assert_eq!(read.rejected, expected.rejected);
+        }
+        (read, expected) => assert_eq!(read.err().as_ref(), expected.as_ref().err()),
+    }
+    assert_eq!(Batch::inspect(batch, &MEMORY), expected.map(Inspected::from));
 }
 
 /// A zstd frame that holds these bytes as they are.

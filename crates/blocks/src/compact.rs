@@ -17,11 +17,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bytes::Bytes;
 use series::{DAY_MS, Labels, SourceName, Timestamp, Window, rollup_width};
-use wire::SeriesColumn;
+use wire::{SeriesColumn, WrittenColumn};
 
 use crate::codec::encode;
+use crate::column::{self, Column};
 use crate::join::{Block, join};
-use crate::layout::block_name;
+use crate::layout::{block_name, encode_columns};
 use crate::manifest::{Level, ManifestError, ManifestItem, PartObject, RollupObject};
 use crate::order::Order;
 use crate::parquet::{ParquetError, encode_rollups};
@@ -37,7 +38,7 @@ const SOURCE_LABEL: &str = "source";
 pub struct Packed {
     /// The manifest item.
     pub item: ManifestItem,
-    /// The block.
+    /// The block; empty where its columns were taken as written.
     pub block: Block,
     /// The block's bytes; empty where there is no block.
     pub bytes: Bytes,
@@ -100,35 +101,44 @@ pub enum CompactError {
 /// Encodes a young block (up to [`Level::Late`]) and describes it. An empty block has no name and no bytes.
 #[must_use]
 pub fn pack(block: Block, notes: PackNotes) -> Packed {
-    packed(block, notes, None)
+    let (item, bytes) = packed(block.columns(), notes, None);
+    Packed { item, block, bytes }
 }
 
 /// The same, found faster where the order knows the block's series.
 #[must_use]
 pub fn pack_known(block: Block, notes: PackNotes, order: &Order) -> Packed {
-    packed(block, notes, Some(order))
+    let (item, bytes) = packed(block.columns(), notes, Some(order));
+    Packed { item, block, bytes }
 }
 
-fn packed(block: Block, notes: PackNotes, order: Option<&Order>) -> Packed {
-    let bytes = if block.is_empty() { Bytes::new() } else { block.encode_with(order) };
+/// The same of columns as [`Order::arranged`] answers them, of which no decoded block is made.
+#[must_use]
+pub fn pack_written(columns: &[WrittenColumn<'_>], notes: PackNotes, order: &Order) -> Packed {
+    let (item, bytes) = packed(columns, notes, Some(order));
+    Packed { item, block: Block::default(), bytes }
+}
+
+fn packed<C: Column>(columns: &[C], notes: PackNotes, order: Option<&Order>) -> (ManifestItem, Bytes) {
+    let bytes = if columns.is_empty() { Bytes::new() } else { encode_columns(columns, order) };
     let mut sources = join_sources(notes.sources);
     let mut counted = Counted::default();
-    counted.add(&block, order);
+    counted.add(columns, order);
     counted.attribute(&mut sources);
-    let (min_time, max_time) = block.span().unwrap_or((notes.window.start, notes.window.start));
+    let (min_time, max_time) = column::span(columns).unwrap_or((notes.window.start, notes.window.start));
     let item = ManifestItem {
-        name: (!block.is_empty()).then(|| object_name(notes.level, &bytes, notes.made_at)),
+        name: (!columns.is_empty()).then(|| object_name(notes.level, &bytes, notes.made_at)),
         level: notes.level,
         min_time,
         max_time,
         bytes: bytes.len() as u64,
-        samples: block.samples(),
-        series: block.series(),
+        samples: column::samples(columns),
+        series: columns.len() as u64,
         replaces: notes.replaces,
         made_at: notes.made_at,
         ..ManifestItem::notes_only(notes.window, sources, notes.arrived_through)
     };
-    Packed { item, block, bytes }
+    (item, bytes)
 }
 
 /// The name of an object: its content's, and where it might be deleted while the same content is written
@@ -239,7 +249,7 @@ impl Joiner {
             part.bytes = bytes.len() as u64;
             objects.push(Object::Samples { name: part.name.clone(), bytes });
         }
-        self.counted.add(&block, None);
+        self.counted.add(block.columns(), None);
         if let Some((min, max)) = block.span() {
             self.span = Some(self.span.map_or((min, max), |(first, last)| (first.min(min), last.max(max))));
         }
@@ -313,21 +323,22 @@ struct Counted {
 }
 
 impl Counted {
-    fn add(&mut self, block: &Block, order: Option<&Order>) {
+    fn add<C: Column>(&mut self, columns: &[C], order: Option<&Order>) {
         let mut by_number = vec![0_u64; order.map_or(0, |order| order.texts().len())];
         let mut next_rank = 0;
         // Series of one metric come from the same sources in the same order as those of the metric before: mostly
         // the next name is the one that came next the last time, and is not hashed.
         let (mut by_label, mut places): (Vec<(&str, u64)>, HashMap<&str, usize>) = Default::default();
         let mut at = 0;
-        for column in block.columns() {
-            if let Some((order, rank)) = order.and_then(|order| Some((order, order.rank(&column.labels, next_rank)?))) {
+        for column in columns {
+            if let Some((order, rank)) = order.and_then(|order| Some((order, order.rank(column.labels(), next_rank)?)))
+            {
                 next_rank = rank + 1;
                 let place = order.texts().source(rank).and_then(|number| by_number.get_mut(number as usize));
-                *place.unwrap_or(&mut self.unlabelled) += column.samples.len() as u64;
+                *place.unwrap_or(&mut self.unlabelled) += column.samples() as u64;
                 continue;
             }
-            let name = column.labels.get(SOURCE_LABEL).unwrap_or_default();
+            let name = column.labels().get(SOURCE_LABEL).unwrap_or_default();
             let guesses = [at, at + 1, 0];
             let known = guesses.into_iter().find(|guess| by_label.get(*guess).is_some_and(|(known, _)| *known == name));
             at = known.unwrap_or_else(|| {
@@ -337,7 +348,7 @@ impl Counted {
                 })
             });
             if let Some((_, samples)) = by_label.get_mut(at) {
-                *samples += column.samples.len() as u64;
+                *samples += column.samples() as u64;
             }
         }
         let counted = by_number.iter().zip(0..).filter(|(samples, _)| **samples > 0);

@@ -7,28 +7,28 @@ use std::collections::HashMap;
 
 use wire::columns::{put_varint, put_zigzag};
 
-use crate::join::Block;
+use crate::column::{self, Column};
 use crate::layout::{PageEntry, put_bytes};
 use crate::order::{Order, Texts};
 
 /// The index of a text that this block has not mentioned.
 const UNMENTIONED: u32 = u32::MAX;
 
-pub(crate) fn encode_index(block: &Block, pages: &[PageEntry], order: Option<&Order>) -> Vec<u8> {
-    let mut out = Vec::with_capacity(block.columns().len() * 24 + 64);
-    let (min, max) = block.span().unwrap_or_default();
+pub(crate) fn encode_index<C: Column>(columns: &[C], pages: &[PageEntry], order: Option<&Order>) -> Vec<u8> {
+    let mut out = Vec::with_capacity(columns.len() * 24 + 64);
+    let (min, max) = column::span(columns).unwrap_or_default();
     put_zigzag(&mut out, min.0);
     put_zigzag(&mut out, max.0);
-    put_varint(&mut out, block.samples());
+    put_varint(&mut out, column::samples(columns));
 
     let mut strings = Strings::of(order.map(Order::texts));
-    let mut series = Vec::with_capacity(block.columns().len() * 16);
+    let mut series = Vec::with_capacity(columns.len() * 16);
     // The texts of the unknown series before, and of this one: neighbours share most of them.
     let mut before: Vec<(&[u8], u32)> = Vec::new();
     let mut now: Vec<(&[u8], u32)> = Vec::new();
     let mut next_rank = 0;
-    for column in block.columns() {
-        if let Some((order, rank)) = order.and_then(|order| Some((order, order.rank(&column.labels, next_rank)?))) {
+    for column in columns {
+        if let Some((order, rank)) = order.and_then(|order| Some((order, order.rank(column.labels(), next_rank)?))) {
             let numbers = order.texts().of(rank);
             put_varint(&mut series, (numbers.len() / 2) as u64);
             for number in numbers {
@@ -36,7 +36,7 @@ pub(crate) fn encode_index(block: &Block, pages: &[PageEntry], order: Option<&Or
             }
             next_rank = rank + 1;
         } else {
-            for (at, text) in column.labels.texts().enumerate() {
+            for (at, text) in column.labels().texts().enumerate() {
                 let index = match before.get(at) {
                     Some((same, index)) if *same == text => *index,
                     other => strings.index(text, other.map(|(_, index)| *index)),
@@ -48,7 +48,7 @@ pub(crate) fn encode_index(block: &Block, pages: &[PageEntry], order: Option<&Or
             std::mem::swap(&mut before, &mut now);
             now.clear();
         }
-        put_varint(&mut series, column.samples.len() as u64);
+        put_varint(&mut series, column.samples() as u64);
     }
     let strings = strings.all;
 

@@ -21,10 +21,9 @@ use std::collections::HashMap;
 use std::io::Read;
 
 use bytes::Bytes;
-use series::Sample;
-use wire::SeriesColumn;
-use wire::columns::{ColumnError, encode_timestamps, encode_values, put_varint};
+use wire::columns::{ColumnError, put_varint};
 
+use crate::column::Column;
 use crate::index::encode_index;
 use crate::join::Block;
 use crate::order::Order;
@@ -72,22 +71,22 @@ impl Block {
     /// The block's bytes.
     #[must_use]
     pub fn encode(&self) -> Bytes {
-        self.encode_with(None)
+        encode_columns(self.columns(), None)
     }
+}
 
-    /// The same bytes, found faster where an order knows the series.
-    pub(crate) fn encode_with(&self, order: Option<&Order>) -> Bytes {
-        let mut packer = Packer::new(ZSTD_LEVEL);
-        let (pages, entries) = encode_pages(self.columns(), &mut packer);
-        let index = packer.pack(&encode_index(self, &entries, order));
-        let mut out = Vec::with_capacity(8 + index.len() + pages.len());
-        out.extend_from_slice(&MAGIC);
-        // An index is at most `INDEX_BYTES_MAX`, which is below 2^32.
-        out.extend_from_slice(&(index.len() as u32).to_le_bytes());
-        out.extend_from_slice(&index);
-        out.extend_from_slice(&pages);
-        out.into()
-    }
+/// The bytes of the block that has these columns, found faster where an order knows the series.
+pub(crate) fn encode_columns<C: Column>(columns: &[C], order: Option<&Order>) -> Bytes {
+    let mut packer = Packer::new(ZSTD_LEVEL);
+    let (pages, entries) = encode_pages(columns, &mut packer);
+    let index = packer.pack(&encode_index(columns, &entries, order));
+    let mut out = Vec::with_capacity(8 + index.len() + pages.len());
+    out.extend_from_slice(&MAGIC);
+    // An index is at most `INDEX_BYTES_MAX`, which is below 2^32.
+    out.extend_from_slice(&(index.len() as u32).to_le_bytes());
+    out.extend_from_slice(&index);
+    out.extend_from_slice(&pages);
+    out.into()
 }
 
 /// What the index says of one page.
@@ -98,9 +97,9 @@ pub(crate) struct PageEntry {
     pub(crate) series: usize,
 }
 
-fn encode_pages(columns: &[SeriesColumn], packer: &mut Packer) -> (Vec<u8>, Vec<PageEntry>) {
+fn encode_pages<C: Column>(columns: &[C], packer: &mut Packer) -> (Vec<u8>, Vec<PageEntry>) {
     let (mut out, mut entries) = (Vec::new(), Vec::new());
-    let mut page = Page::default();
+    let mut page = Page::new();
     for column in columns {
         page.push(column);
         if page.bytes() >= PAGE_BYTES {
@@ -114,39 +113,43 @@ fn encode_pages(columns: &[SeriesColumn], packer: &mut Packer) -> (Vec<u8>, Vec<
 }
 
 /// A page while it grows.
-#[derive(Default)]
-struct Page<'a> {
+struct Page<'a, C> {
     times: Vec<u8>,
     times_index: HashMap<Vec<u8>, u64>,
     series_bytes: Vec<u8>,
     series: usize,
     column: Vec<u8>,
-    values: Vec<f64>,
     /// The column before, and its times' index: most have the very same times.
-    last: Option<(&'a [Sample], u64)>,
+    last: Option<(&'a C, u64)>,
 }
 
-impl<'a> Page<'a> {
-    fn push(&mut self, column: &'a SeriesColumn) {
-        let times = self.times_of(&column.samples);
+impl<'a, C: Column> Page<'a, C> {
+    fn new() -> Self {
+        Self {
+            times: Vec::new(),
+            times_index: HashMap::new(),
+            series_bytes: Vec::with_capacity(PAGE_BYTES + PAGE_BYTES / 8),
+            series: 0,
+            column: Vec::new(),
+            last: None,
+        }
+    }
+
+    fn push(&mut self, column: &'a C) {
+        let times = self.times_of(column);
         put_varint(&mut self.series_bytes, times);
-        self.values.clear();
-        self.values.extend(column.samples.iter().map(|sample| sample.value));
-        self.column.clear();
-        encode_values(&mut self.column, &self.values);
-        put_bytes(&mut self.series_bytes, &self.column);
+        column.put_values(&mut self.series_bytes, &mut self.column);
         self.series += 1;
     }
 
-    fn times_of(&mut self, samples: &'a [Sample]) -> u64 {
+    fn times_of(&mut self, column: &'a C) -> u64 {
         if let Some((last, index)) = self.last
-            && last.len() == samples.len()
-            && last.iter().zip(samples).all(|(a, b)| a.at == b.at)
+            && last.has_times_of(column)
         {
             return index;
         }
         self.column.clear();
-        encode_timestamps(&mut self.column, samples.iter().map(|sample| sample.at));
+        column.put_times(&mut self.column);
         let next = self.times_index.len() as u64;
         let index = match self.times_index.get(&self.column) {
             Some(index) => *index,
@@ -156,7 +159,7 @@ impl<'a> Page<'a> {
                 next
             }
         };
-        self.last = Some((samples, index));
+        self.last = Some((column, index));
         index
     }
 
@@ -166,7 +169,7 @@ impl<'a> Page<'a> {
 
     /// Writes the page to `out` and starts the next one.
     fn close(&mut self, out: &mut Vec<u8>, packer: &mut Packer) -> PageEntry {
-        let page = std::mem::take(self);
+        let page = std::mem::replace(self, Self::new());
         let mut plain = Vec::with_capacity(page.bytes() + 4);
         put_varint(&mut plain, page.times_index.len() as u64);
         plain.extend_from_slice(&page.times);

@@ -5,6 +5,7 @@
 //! number of deliveries ends in the same state.
 
 mod codec;
+mod column;
 mod compact;
 mod index;
 mod join;
@@ -25,7 +26,7 @@ mod testing;
 pub use codec::{DecodeError, decode, decode_where, encode};
 pub use compact::{
     CompactError, Joiner, Object, PART_SAMPLES_MAX, PARTS_MAX, PackNotes, Packed, object_name, pack, pack_known,
-    with_further_notes,
+    pack_written, with_further_notes,
 };
 pub use join::{Block, Joined, join, join_counted, join_sorted, split_by, split_by_window};
 pub use layout::{BlockError, INDEX_BYTES_MAX, PAGE_BYTES, PAGE_BYTES_MAX, block_name};

@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
 use series::Labels;
-use wire::SeriesColumn;
+use wire::{SeriesColumn, Written, WrittenColumn};
 
 pub(crate) use self::texts::Texts;
 use crate::join::{Block, grouped, joined_columns, shared};
@@ -21,6 +21,8 @@ use crate::join::{Block, grouped, joined_columns, shared};
 pub const ORDERED_SERIES_MAX: usize = 300_000;
 /// An order learns where more than one of so many columns was not known: learning looks at all that it knows.
 const LEARN_FROM_SHARE: usize = 16;
+/// Or where so many series are known for each join that did not know all.
+const SERIES_A_MISS: usize = 1_000;
 /// Fewer columns than one of so many that are known are sorted by comparing.
 const SPARSE_FROM: usize = 8;
 
@@ -30,6 +32,8 @@ pub struct Order {
     sorted: Vec<Labels>,
     ranks: HashMap<usize, u32, BuildHasherDefault<Spread>>,
     texts: Texts,
+    /// Joins since the last learning in which not all was known.
+    misses: usize,
 }
 
 impl Order {
@@ -40,7 +44,10 @@ impl Order {
             return joined_columns(columns);
         }
         let (known, unknown) = self.split(columns);
-        let learns = unknown.len() * LEARN_FROM_SHARE > known.len() + unknown.len();
+        self.misses += usize::from(!unknown.is_empty());
+        let learns = unknown.len() * LEARN_FROM_SHARE > known.len() + unknown.len()
+            || self.misses * SERIES_A_MISS > self.sorted.len();
+        let learns = learns && !unknown.is_empty();
         let mut unknown = grouped(shared(unknown));
         unknown.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
         let columns = merged(known, unknown);
@@ -48,6 +55,20 @@ impl Order {
             self.learn(&columns);
         }
         joined_columns(columns)
+    }
+
+    /// The columns of several batches in the order of their labels, where all series are known and each came once: then they
+    /// are a joined set as they are.
+    #[must_use]
+    pub fn arranged<'a>(&self, batches: &'a [Written]) -> Option<Vec<WrittenColumn<'a>>> {
+        let columns: Vec<WrittenColumn<'a>> = batches.iter().flat_map(Written::columns).collect();
+        let rank = |column: &WrittenColumn<'_>| self.ranks.get(&place(column.labels)).copied();
+        let ranks: Vec<u32> = columns.iter().map(rank).collect::<Option<_>>()?;
+        let sorted = sorted_by_rank(&ranks, self.sorted.len());
+        if !sorted.is_sorted_by(|(a, _), (b, _)| a < b) {
+            return None;
+        }
+        sorted.iter().map(|(_, index)| columns.get(*index as usize).copied()).collect()
     }
 
     /// How many label sets are remembered.
@@ -115,6 +136,7 @@ impl Order {
             sorted = columns.iter().map(|column| column.labels.clone()).collect();
         }
         self.ranks = sorted.iter().enumerate().map(|(rank, labels)| (place(labels), rank as u32)).collect();
+        self.misses = 0;
         self.texts = Texts::read(&sorted);
         self.sorted = sorted;
     }

@@ -13,10 +13,13 @@ mod rejoin;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use blocks::{BatchNote, Block, Level, Order, PackNotes, SourceNote, join_counters, join_sorted, pack_known, split_by};
+use blocks::{
+    BatchNote, Block, Level, Order, PackNotes, SourceNote, join_counters, join_sorted, pack_known, pack_written,
+    split_by,
+};
 use ports::{Condition, Delivered, ITEM_BYTES_MAX, Key, Partition, Ports, TenantId, Timestamp, Write};
 use series::{DAY_MS, Epoch, SourceName, TEN_MINUTES_MS, Window};
-use wire::{Counters, Rejection, SeriesColumn, StreamEnvelope, StreamKind};
+use wire::{Counters, Rejection, SeriesColumn, StreamEnvelope, StreamKind, Written, WrittenColumn};
 
 pub use blocks::{KEEP_REPLACED_MS, LATE_EVERY_MS, SETTLE_MS};
 pub use compact::{FLIP_MS_MAX, FLIPS_PER_RUN_MAX, SWEPT_PER_RUN_MAX, compact};
@@ -115,7 +118,7 @@ async fn attempt<'a>(context: &Context, records: &'a [Delivered], pulses: &mut P
             quarantine(ports, &reason.tenant, &record.data, reason.reason).await?;
         }
     }
-    let with_samples = tenants.values().any(|gathered| !(gathered.columns.is_empty() && gathered.numbered.is_empty()));
+    let with_samples = tenants.values().any(Gathered::has_samples);
     // An invocation has one shard's records.
     let shard = records.first().map_or("", |record| record.shard.as_str());
     for (tenant, gathered) in tenants {
@@ -157,6 +160,8 @@ pub async fn quarantine(ports: &Ports, tenant: &TenantId, bytes: &[u8], reason: 
 #[derive(Default)]
 struct Gathered {
     columns: Vec<SeriesColumn>,
+    /// Columns as agents wrote them.
+    written: Vec<Written>,
     /// What `ingest` handed over.
     numbered: Vec<Arc<Numbered>>,
     notes: BTreeMap<(SourceName, Window), Vec<BatchNote>>,
@@ -174,6 +179,10 @@ struct Unreadable {
 }
 
 impl Gathered {
+    fn has_samples(&self) -> bool {
+        !(self.columns.is_empty() && self.written.is_empty() && self.numbered.is_empty())
+    }
+
     fn take(&mut self, context: &Context, record: &Delivered, envelope: StreamEnvelope) -> Result<(), Unreadable> {
         let StreamEnvelope { tenant, source, received_at, kind, rejected, .. } = envelope;
         match kind {
@@ -191,17 +200,27 @@ impl Gathered {
                     self.numbered.push(numbered);
                     return Ok(());
                 }
-                let decoded = context.decoded.take(&context.series, record, &tenant, &batch);
-                let decoded = decoded.map_err(|e| Unreadable { tenant, reason: e.reason() })?;
+                // The hot hours in memory, and whoever else reads in this process, need the samples.
+                let read = match context.head.is_none() && context.decoded.keeps_nothing() {
+                    true => context.series.decode_written(&tenant, &batch),
+                    false => context.decoded.take(&context.series, record, &tenant, &batch).map(|read| (read, None)),
+                };
+                let (decoded, written) = read.map_err(|e| Unreadable { tenant, reason: e.reason() })?;
                 let batch = decoded.batch;
                 let own_ledger = batch.counters.generated > 0;
                 let counters = own_ledger.then(|| (epoch, batch.counters.clone()));
                 self.hear(source.clone(), received_at, counters);
                 let refused = refusals(rejected, decoded.rejected);
                 let times = batch.series.iter().map(|column| column.samples.iter().map(|sample| sample.at));
-                let counts = by_window(batch.created_at, times);
+                let counts = match &written {
+                    Some(written) => {
+                        by_window(batch.created_at, written.columns().map(|column| column.times.iter().copied()))
+                    }
+                    None => by_window(batch.created_at, times),
+                };
                 self.note(&source, (epoch, seq), batch.created_at, counts, refused);
                 self.columns.extend(batch.series);
+                self.written.extend(written);
                 Ok(())
             }
         }
@@ -256,11 +275,24 @@ impl Gathered {
         };
         // Joined first: a series' samples are cut where the parts meet, and each part is in order already.
         let mut order = context.orders.of(tenant, shard);
-        let read = order.join(self.columns).into_columns();
-        let joined = join_sorted(book::merged(read, book::columns(&self.numbered)));
-        let mut parts: BTreeMap<(Level, Window), Part> = BTreeMap::new();
-        for (place, block) in split_by(joined, stretch) {
-            parts.entry(place).or_default().block = block;
+        let mut parts: BTreeMap<(Level, Window), Part<'_>> = BTreeMap::new();
+        let spans = self.written.iter().map(Written::span);
+        let span = spans.reduce(|(min, max), (first, last)| (min.min(first), max.max(last)));
+        let whole = span.map(|(min, max)| (stretch(min), max)).filter(|((_, until), max)| max <= until);
+        let is_alone = self.columns.is_empty() && self.numbered.is_empty();
+        let arranged =
+            whole.filter(|_| is_alone).and_then(|((place, _), _)| Some((place, order.arranged(&self.written)?)));
+        if let Some((place, written)) = arranged {
+            // All known, each once, all in one block: nothing has to be decoded.
+            parts.entry(place).or_default().written = written;
+        } else {
+            let mut columns = self.columns;
+            columns.extend(self.written.iter().flat_map(Written::decode));
+            let read = order.join(columns).into_columns();
+            let joined = join_sorted(book::merged(read, book::columns(&self.numbered)));
+            for (place, block) in split_by(joined, stretch) {
+                parts.entry(place).or_default().block = block;
+            }
         }
         for ((source, window), notes) in self.notes {
             let part = parts.entry(place(window)).or_default();
@@ -281,13 +313,15 @@ impl Gathered {
     }
 }
 
+/// Of a block's samples, decoded or as written.
 #[derive(Default)]
-struct Part {
+struct Part<'a> {
     block: Block,
+    written: Vec<WrittenColumn<'a>>,
     sources: BTreeMap<SourceName, SourceNote>,
 }
 
-impl Part {
+impl Part<'_> {
     async fn store(
         self,
         context: &Context,
@@ -299,7 +333,10 @@ impl Part {
         let sources = self.sources.into_values().collect();
         let made_at = context.ports.clock.now();
         let notes = PackNotes { level, window, sources, replaces: Vec::new(), arrived_through, made_at };
-        let mut packed = pack_known(self.block, notes, order);
+        let mut packed = match self.written.is_empty() {
+            true => pack_known(self.block, notes, order),
+            false => pack_written(&self.written, notes, order),
+        };
         let block = std::mem::take(&mut packed.block);
         let announced = context.head.as_ref().map(|head| head.put(tenant));
         manifest::put(&context.ports, tenant, packed).await?;

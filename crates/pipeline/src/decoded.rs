@@ -103,6 +103,11 @@ impl DecodedBatches {
         Self { bytes_max, kept: Mutex::default() }
     }
 
+    /// Whether nothing is kept for anybody: its readers live in processes of their own.
+    pub(crate) fn keeps_nothing(&self) -> bool {
+        self.bytes_max == 0
+    }
+
     /// Begins to hand batches over.
     pub(crate) fn hand(&self) -> Hand<'_> {
         Hand { kept: self, names: Vec::new() }

@@ -8,6 +8,7 @@
 mod inspect;
 mod parts;
 mod series_v1;
+mod written;
 
 use std::collections::HashMap;
 
@@ -21,6 +22,7 @@ use parts::{Kept, Parts};
 use series_v1::read_series;
 
 pub use inspect::Inspected;
+pub use written::{Written, WrittenColumn};
 
 use crate::batch::{Batch, CheckResult, CheckState, LogRecord, MetricMetadata, PerfItem, Rejection, SeriesColumn};
 use crate::columns::{ColumnError, decode_samples, encode_timestamps, encode_values};
@@ -122,7 +124,24 @@ impl Batch {
         known: &mut dyn FnMut(&[u8]) -> Option<Labels>,
         dictionaries: Option<&Dictionaries>,
     ) -> Result<Decoded, DecodeError> {
-        Self::read(plain(bytes)?, known, dictionaries)
+        Self::read(&plain(bytes)?, known, dictionaries)
+    }
+
+    /// As [`Batch::decode_known`]; but columns that a block can take as they are written stand apart, and then the batch has
+    /// no series.
+    pub fn decode_written(
+        bytes: &[u8],
+        known: &mut dyn FnMut(&[u8]) -> Option<Labels>,
+        dictionaries: &Dictionaries,
+    ) -> Result<(Decoded, Option<Written>), DecodeError> {
+        let bytes = plain(bytes)?;
+        let mut kept = Kept::default();
+        let parts = Parts::read(&bytes, &mut kept)?;
+        let is_agents = parts.version == schema::VERSION;
+        match is_agents.then(|| Written::of(&bytes, &parts, Some(dictionaries))).flatten() {
+            Some(written) => Ok((Self::with_series(&parts, Vec::new(), Rejections::default())?, Some(written))),
+            None => Ok((Self::read(&bytes, known, Some(dictionaries))?, None)),
+        }
     }
 
     /// The bytes before compression. These are what the fixtures pin down: zstd's own bytes may
@@ -152,16 +171,16 @@ impl Batch {
 
     /// Reads what [`Batch::encode_protobuf`] wrote.
     pub fn decode_protobuf(bytes: Bytes) -> Result<Decoded, DecodeError> {
-        Self::read(bytes, &mut |_| None, None)
+        Self::read(&bytes, &mut |_| None, None)
     }
 
     fn read(
-        bytes: Bytes,
+        bytes: &Bytes,
         known: &mut dyn FnMut(&[u8]) -> Option<Labels>,
         dictionaries: Option<&Dictionaries>,
     ) -> Result<Decoded, DecodeError> {
         let mut kept = Kept::default();
-        let parts = Parts::read(&bytes, &mut kept)?;
+        let parts = Parts::read(bytes, &mut kept)?;
         let mut rejections = Rejections::default();
         let series = match parts.version {
             schema::VERSION => {
@@ -179,6 +198,15 @@ impl Batch {
             packed::VERSION => packed::decode(parts.packed, known, &mut rejections)?,
             version => return Err(DecodeError::Version { version }),
         };
+        Self::with_series(&parts, series, rejections)
+    }
+
+    /// The batch of these parts, its series read already.
+    fn with_series(
+        parts: &Parts<'_>,
+        series: Vec<SeriesColumn>,
+        mut rejections: Rejections,
+    ) -> Result<Decoded, DecodeError> {
         let batch = Self {
             source: SourceName::new(parts.source)?,
             epoch: Epoch(parts.epoch),

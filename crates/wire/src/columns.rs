@@ -214,15 +214,58 @@ pub fn encode_values(out: &mut Vec<u8>, values: &[f64]) {
 
 /// Bytes of [`encode_xor`].
 fn xor_bytes(values: &[f64]) -> usize {
-    let (mut bytes, mut last) = (1 + values.len(), 0_u64);
-    for value in values {
-        let x = value.to_bits() ^ last;
-        last = value.to_bits();
-        if x != 0 {
-            bytes += (8 - x.leading_zeros() / 8 - x.trailing_zeros() / 8) as usize;
+    let mut last = 0_u64;
+    1 + values.iter().map(|value| 1 + xored_bytes(&mut last, *value)).sum::<usize>()
+}
+
+/// Bytes of one value in the form of `xor`, its control byte apart; `last` has the bits before.
+#[inline]
+fn xored_bytes(last: &mut u64, value: f64) -> usize {
+    let x = value.to_bits() ^ *last;
+    *last = value.to_bits();
+    if x == 0 { 0 } else { (8 - x.leading_zeros() / 8 - x.trailing_zeros() / 8) as usize }
+}
+
+/// Whether these are the very bytes that [`encode_values`] writes of the `count` values in them. Not where they
+/// cannot be read.
+#[must_use]
+pub fn is_shortest(bytes: &[u8], count: usize) -> bool {
+    is_shortest_decimal(bytes, count)
+        || decode_values(bytes, count).is_ok_and(|values| {
+            let mut shortest = Vec::with_capacity(bytes.len());
+            encode_values(&mut shortest, &values);
+            shortest == bytes
+        })
+}
+
+/// Decimals up to here, below 2^50, are told apart by `f64`s with room to spare: `d / 10^scale` times `10^scale` is
+/// less than a half away from `d`, and no other decimal of this scale or a smaller one has the same `f64`. So each is exact
+/// at its scale, and the smallest scale of them all is this one where a last digit is not 0.
+const DECIMAL_SURE_BELOW: u64 = 1 << 50;
+
+/// As [`is_shortest`] of a column of such decimals; false where it is no such column.
+fn is_shortest_decimal(bytes: &[u8], count: usize) -> bool {
+    let [DECIMAL, scale, rest @ ..] = bytes else { return false };
+    let Some(power) = POWERS.get(usize::from(*scale)) else { return false };
+    // One byte a value is shorter than any other form.
+    let compares = bytes.len() > 2 + count;
+    let (mut reader, mut last, mut needs_scale) = (Reader::new(rest), 0_i64, *scale == 0);
+    let (mut xor_bytes, mut bits) = (1 + count, 0);
+    for _ in 0..count {
+        let before = reader.rest();
+        let Ok(change) = reader.zigzag() else { return false };
+        let written = before.len() - reader.rest().len();
+        last = last.wrapping_add(change);
+        // A number may be written with zeros at its end.
+        if (written > 1 && before.get(written - 1) == Some(&0)) || last.unsigned_abs() >= DECIMAL_SURE_BELOW {
+            return false;
+        }
+        needs_scale = needs_scale || last % 10 != 0;
+        if compares {
+            xor_bytes += xored_bytes(&mut bits, last as f64 / power);
         }
     }
-    bytes
+    needs_scale && reader.rest().is_empty() && (!compares || bytes.len() <= xor_bytes.min(1 + count * 8))
 }
 
 /// Appends nothing and answers false where a value has no exact decimal form.

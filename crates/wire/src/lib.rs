@@ -25,7 +25,7 @@ mod testing;
 
 pub use batch::{Batch, CheckResult, CheckState, LogRecord, MetricMetadata, PerfItem, Rejection, SeriesColumn};
 pub use chunk::{Chunked, Contents, HEADER_PAYLOAD_BYTES, chunk};
-pub use codec::{DecodeError, Decoded, Inspected, payload_bytes};
+pub use codec::{DecodeError, Decoded, Inspected, Written, WrittenColumn, payload_bytes};
 pub use dictionary::{DICTIONARY_BYTES_MAX, Dictionaries};
 pub use frames::{
     AgentFrame, BrowserFrame, Counters, FROM_AGENT_PROTOCOL, PageFrame, SeqRange, ServerFrame, WatchedAlert,

@@ -2,8 +2,9 @@ use proptest::prelude::*;
 use series::{Epoch, SourceName, Timestamp, Window};
 
 use super::*;
-use crate::compact::{PackNotes, pack, pack_known};
+use crate::compact::{PackNotes, pack, pack_known, pack_written};
 use crate::join::join;
+use crate::layout::encode_columns;
 use crate::manifest::Level;
 use crate::sources::{BatchNote, SourceNote};
 use crate::testing::{any_columns, column};
@@ -97,9 +98,86 @@ proptest! {
             let columns: Vec<SeriesColumn> = shared.iter().cloned().chain(columns).rev().collect();
             let block = order.join(columns.clone());
             prop_assert_eq!(&block, &join(columns));
-            prop_assert_eq!(block.encode_with(Some(&order)), block.encode());
+            prop_assert_eq!(encode_columns(block.columns(), Some(&order)), block.encode());
             prop_assert!(order.sorted.is_sorted_by(|a, b| a < b));
             prop_assert_eq!(order.ranks.len(), order.sorted.len());
+        }
+    }
+}
+
+#[test]
+fn what_is_known_and_came_once_is_arranged() {
+    let memory = wire::Dictionaries::new(1, wire::DICTIONARY_BYTES_MAX);
+    let written = |agent: &str, names: &[&str]| {
+        let series = names.iter().map(|name| crate::testing::column_of(name, agent, &[(1, 1.5), (2, 2.0)])).collect();
+        let contents = wire::Contents { series, ..wire::Contents::default() };
+        let bytes = contents.into_batch(SourceName::new(agent).unwrap(), Epoch(1), 1, Timestamp(1)).encode();
+        wire::Batch::decode_written(&bytes, &mut |_| None, &memory).unwrap().1.unwrap()
+    };
+    let mut order = Order::default();
+    let batches = || vec![written("a", &["z", "y"]), written("b", &["x", "z"])];
+    assert!(order.arranged(&batches()).is_none(), "nothing is known");
+    let _ = order.join(batches().iter().flat_map(Written::decode).collect());
+    let batches = batches();
+    let arranged = order.arranged(&batches).unwrap();
+    assert_eq!(arranged.len(), 4);
+    assert!(arranged.is_sorted_by(|a, b| a.labels < b.labels));
+    assert!(order.arranged(&[written("a", &["z", "y"]), written("a", &["z", "y"])]).is_none(), "twice");
+    assert!(order.arranged(&[written("a", &["z", "new"])]).is_none(), "one that is not known");
+    assert_eq!(order.arranged(&[]).map(|all| all.len()), Some(0));
+}
+
+fn any_value() -> impl Strategy<Value = f64> {
+    prop_oneof![
+        4 => (-2_000..2_000_i32, 0..4_i32).prop_map(|(d, scale)| f64::from(d) / 10_f64.powi(scale)),
+        1 => any::<u64>().prop_map(f64::from_bits),
+    ]
+}
+
+/// An agent's series from flush to flush: of each value column as many values as times.
+fn any_flush() -> impl Strategy<Value = (u8, Vec<(u8, Vec<f64>)>)> {
+    (0..4_u8, proptest::collection::vec((0..6_u8, proptest::collection::vec(any_value(), 1..5)), 1..8))
+}
+
+proptest! {
+    /// Whatever batches come, in whatever history: taken as written they are the block that they are when decoded and joined.
+    #[test]
+    fn as_written_or_joined_it_is_the_same_block(
+        invocations in proptest::collection::vec(proptest::collection::vec(any_flush(), 1..5), 1..5),
+    ) {
+        let memory = wire::Dictionaries::new(1, wire::DICTIONARY_BYTES_MAX);
+        let mut order = Order::default();
+        for flushes in invocations.into_iter().cycle().take(8) {
+            let (mut batches, mut columns) = (Vec::new(), Vec::new());
+            for (agent, series) in flushes {
+                let source = SourceName::new(&format!("a{agent}")).unwrap();
+                let one = |(number, values): (u8, Vec<f64>)| {
+                    let samples: Vec<(i64, f64)> = (1..).map(|at| at * 10).zip(values).collect();
+                    crate::testing::column_of(&format!("m{number}"), source.as_str(), &samples)
+                };
+                let series = series.into_iter().map(one).collect();
+                let contents = wire::Contents { series, ..wire::Contents::default() };
+                let bytes = contents.into_batch(source, Epoch(1), 1, Timestamp(1)).encode();
+                let (decoded, written) = wire::Batch::decode_written(&bytes, &mut |_| None, &memory).unwrap();
+                prop_assert!(written.is_some() && decoded.batch.series.is_empty());
+                columns.extend(written.iter().flat_map(Written::decode));
+                batches.extend(written);
+            }
+            let notes = || PackNotes {
+                level: Level::Fresh,
+                window: Window::of_block(Timestamp(1), series::TEN_MINUTES_MS),
+                sources: Vec::new(),
+                replaces: Vec::new(),
+                arrived_through: Timestamp(1),
+                made_at: Timestamp(1),
+            };
+            let expected = pack(join(columns.clone()), notes());
+            if let Some(arranged) = order.arranged(&batches) {
+                let packed = pack_written(&arranged, notes(), &order);
+                prop_assert_eq!((packed.item, packed.bytes), (expected.item.clone(), expected.bytes.clone()));
+            }
+            let block = order.join(columns);
+            prop_assert_eq!(block.encode(), expected.bytes);
         }
     }
 }

@@ -27,7 +27,8 @@ impl Texts {
         read.ends.reserve_exact(sorted.len());
         read.sources.reserve_exact(sorted.len());
         let mut strings = Strings::default();
-        let (mut before, mut now): (Vec<(&[u8], u32)>, Vec<(&[u8], u32)>) = Default::default();
+        let mut before: Vec<(&[u8], u32)> = Vec::new();
+        let mut now: Vec<(&[u8], u32)> = Vec::new();
         for labels in sorted {
             for (at, text) in labels.texts().enumerate() {
                 let index = match before.get(at) {

@@ -14,7 +14,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use ports::{Ports, TenantId, Timestamp};
 use series::protobuf::{LabelTextError, labels, put_labels};
 use series::{Labels, Lane, MINUTE_MS, bucket_index};
-use wire::{Batch, DICTIONARY_BYTES_MAX, DecodeError, Decoded, Dictionaries, Inspected};
+use wire::{Batch, DICTIONARY_BYTES_MAX, DecodeError, Decoded, Dictionaries, Inspected, Written};
 
 use super::book::Book;
 use super::limits::{ACTIVE_MINUTES, ACTIVE_SERIES, KNOWN_BYTES_MAX, Limits, NEW_SERIES};
@@ -143,6 +143,19 @@ impl KnownSeries {
 
     /// Reads a record's batch. Labels of series that this process took in are not read again, but shared.
     pub fn decode(&self, tenant: &TenantId, batch: &[u8]) -> Result<Decoded, DecodeError> {
+        self.with_known(tenant, |known| Batch::decode_known(batch, known, Some(&self.dictionaries)))
+    }
+
+    /// As [`KnownSeries::decode`]; columns that a block can take as they are written stand apart.
+    pub(crate) fn decode_written(
+        &self,
+        tenant: &TenantId,
+        batch: &[u8],
+    ) -> Result<(Decoded, Option<Written>), DecodeError> {
+        self.with_known(tenant, |known| Batch::decode_written(batch, known, &self.dictionaries))
+    }
+
+    fn with_known<T>(&self, tenant: &TenantId, read: impl FnOnce(&mut dyn FnMut(&[u8]) -> Option<Labels>) -> T) -> T {
         let known = self.of(tenant);
         let entries = known.read();
         let labels = entries.book.labels();
@@ -152,7 +165,7 @@ impl KnownSeries {
             guess = number + 1;
             labels.get(number as usize).cloned()
         };
-        Batch::decode_known(batch, &mut known, Some(&self.dictionaries))
+        read(&mut known)
     }
 
     /// Looks at an agent's batch without building its samples.

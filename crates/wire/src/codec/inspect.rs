@@ -38,7 +38,7 @@ impl Batch {
         let mut kept = Kept::default();
         let parts = Parts::read(&bytes, &mut kept)?;
         if parts.version != schema::VERSION {
-            return Ok(Self::read(bytes.clone(), &mut |_| None, None)?.into());
+            return Ok(Self::read(&bytes, &mut |_| None, None)?.into());
         }
         let mut rejections = Rejections::default();
         let mut span: Option<(Timestamp, Timestamp)> = None;

@@ -19,10 +19,19 @@ use crate::schema;
 
 /// A timestamp column.
 pub(super) struct Times {
+    /// Which of the batch's.
+    pub(super) index: u32,
     pub(super) at: Vec<Timestamp>,
     pub(super) sorted: bool,
     /// The earliest and the latest.
     pub(super) span: Option<(Timestamp, Timestamp)>,
+}
+
+/// What is known of all series of a batch.
+pub(super) struct Read {
+    /// Where all are good.
+    pub(super) labels: Option<Arc<[Labels]>>,
+    pub(super) times: Vec<Times>,
 }
 
 /// Hands over each good series: labels, times, value column. An error counts as the series' own.
@@ -31,7 +40,7 @@ pub(super) fn read_series(
     dictionaries: Option<&Dictionaries>,
     rejections: &mut Rejections,
     mut take: impl FnMut(&Labels, &Times, &[u8]) -> Result<(), ColumnError>,
-) -> Result<(), DecodeError> {
+) -> Result<Read, DecodeError> {
     let mut counts = Vec::with_capacity(parts.timestamps.len());
     for (index, bytes) in parts.timestamps.iter().enumerate() {
         counts.push(timestamp_count(bytes).map_err(|error| DecodeError::Timestamps { index, error })?);
@@ -48,7 +57,8 @@ pub(super) fn read_series(
     for (index, bytes) in parts.timestamps.iter().enumerate() {
         let at = decode_timestamps(bytes).map_err(|error| DecodeError::Timestamps { index, error })?;
         let (sorted, span) = (at.is_sorted(), at.iter().min().zip(at.iter().max()));
-        timestamps.push(Times { sorted, span: span.map(|(first, last)| (*first, *last)), at });
+        let span = span.map(|(first, last)| (*first, *last));
+        timestamps.push(Times { index: index as u32, sorted, span, at });
     }
     for (index, one) in series.iter().enumerate() {
         let read = labels.of(index).and_then(|labels| {
@@ -62,7 +72,8 @@ pub(super) fn read_series(
             rejections.add(reason, samples, || format!("series {}: {what}", index + 1));
         }
     }
-    Ok(())
+    let known = if let SeriesLabels::Known(labels) = labels { Some(labels) } else { None };
+    Ok(Read { labels: known, times: timestamps })
 }
 
 /// A [`schema::Series`] where it lies, its labels apart.

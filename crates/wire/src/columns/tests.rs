@@ -198,3 +198,63 @@ proptest! {
         let _ = decode_values(&bytes, count);
     }
 }
+
+/// Columns as other writers might write them: any form, any scale, numbers longer than they need be.
+fn any_written() -> impl Strategy<Value = (Vec<u8>, usize)> {
+    let number = prop_oneof![
+        3 => -200..200_i64,
+        2 => (-200..200_i64).prop_map(|n| n * 10),
+        1 => any::<i64>(),
+        1 => (0..64_u32, -3..3_i64).prop_map(|(shift, more)| (1_i64 << shift).wrapping_add(more)),
+    ];
+    let decimals = (0..=16_u8, proptest::collection::vec((number, 0..12_u8), 0..8)).prop_map(|(scale, numbers)| {
+        let mut bytes = vec![DECIMAL, scale];
+        for (number, longer) in &numbers {
+            put_zigzag(&mut bytes, *number);
+            if *longer == 0 && bytes.len() < 8 {
+                *bytes.last_mut().unwrap() |= 0x80;
+                bytes.push(0);
+            }
+        }
+        (bytes, numbers.len())
+    });
+    let of_values = (any::<bool>(), proptest::collection::vec(any_decimal(), 0..8)).prop_map(|(raw, values)| {
+        let mut bytes = Vec::new();
+        if raw {
+            bytes.push(RAW);
+            bytes.extend(values.iter().flat_map(|value| value.to_bits().to_le_bytes()));
+        } else {
+            encode_xor(&mut bytes, &values);
+        }
+        (bytes, values.len())
+    });
+    let shortest = proptest::collection::vec(any_decimal(), 0..8).prop_map(|values| {
+        let mut bytes = Vec::new();
+        encode_values(&mut bytes, &values);
+        (bytes, values.len())
+    });
+    prop_oneof![2 => decimals, 1 => of_values, 1 => shortest]
+}
+
+fn any_decimal() -> impl Strategy<Value = f64> {
+    prop_oneof![
+        (any::<i64>(), 0..63_u32, 0..16_usize).prop_map(|(d, shift, scale)| (d >> shift) as f64 / POWERS[scale]),
+        any::<u64>().prop_map(f64::from_bits),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(20_000))]
+
+    #[test]
+    fn a_column_is_in_its_shortest_form_where_it_is_written_so_again((bytes, count) in any_written()) {
+        let again = decode_values(&bytes, count).map(|values| {
+            let mut again = Vec::new();
+            encode_values(&mut again, &values);
+            again
+        });
+        let expected = again.is_ok_and(|again| again == bytes);
+        prop_assert!(!is_shortest_decimal(&bytes, count) || expected);
+        prop_assert_eq!(is_shortest(&bytes, count), expected);
+    }
+}
