@@ -246,9 +246,8 @@ pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
         ..pipeline::Retention::default()
     };
     house.context = house.context.with_downloads(Arc::new(downloads)).with_rollups_kept(rollups_kept);
-    let Limits { samples_per_body_max, .. } = Limits::default();
     let (active_series_max, new_series_per_minute_max) = (args.active_series_max, args.new_series_per_minute_max);
-    house.context.limits = Limits { active_series_max, new_series_per_minute_max, samples_per_body_max };
+    house.context.limits = Limits { active_series_max, new_series_per_minute_max, ..Limits::default() };
     let house = Arc::new(house);
     first_start(&house, &args.data).await?;
     let documents: Vec<_> = files.into_iter().map(|file| (file.kind, file.name, file.text)).collect();

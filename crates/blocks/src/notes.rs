@@ -19,21 +19,22 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use series::{Epoch, Timestamp};
 use wire::columns::{ColumnError, Reader, put_varint, put_zigzag};
+use wire::part;
 
 use crate::sources::{BatchNote, SourceNote};
 
 /// The union of runs, sorted by epoch, window and seq, none overlapping another. Two notes of one batch
 /// say the same, because a batch never changes; where they do not (a reader with other limits), the
-/// greater number counts.
+/// greater number counts. Parts of a batch that is known whole as well say nothing more, and are left out.
 pub(crate) fn union(mut notes: Vec<BatchNote>) -> Vec<BatchNote> {
     notes.retain(|note| note.from_seq <= note.to_seq);
     notes.sort_by_key(|note| (note.epoch, note.window, note.from_seq));
     let mut all: Vec<BatchNote> = Vec::with_capacity(notes.len());
     for same in notes.chunk_by(|a, b| (a.epoch, a.window) == (b.epoch, b.window)) {
         if same.windows(2).all(|pair| pair[0].to_seq < pair[1].from_seq) {
-            all.extend_from_slice(same);
+            without_known(same.to_vec(), &mut all);
         } else {
-            all.extend(cut(same));
+            without_known(cut(same), &mut all);
         }
     }
     let mut joined: Vec<BatchNote> = Vec::with_capacity(all.len());
@@ -44,6 +45,33 @@ pub(crate) fn union(mut notes: Vec<BatchNote>) -> Vec<BatchNote> {
         }
     }
     joined
+}
+
+/// Adds runs of one window, sorted and none overlapping another, but for parts of batches that are among them whole.
+/// (A batch that is sent again may be cut otherwise than before.)
+fn without_known(runs: Vec<BatchNote>, out: &mut Vec<BatchNote>) {
+    let parts = runs.partition_point(|run| part::of(run.from_seq) == part::WHOLE);
+    let (whole, parts) = runs.split_at(parts);
+    out.extend_from_slice(whole);
+    for run in parts {
+        let number = part::of(run.from_seq);
+        let named = |seq: u64| part::numbered(seq, number);
+        let mut from = run.from_seq;
+        let first = whole.partition_point(|known| part::of(known.to_seq) == part::WHOLE && named(known.to_seq) < from);
+        for known in &whole[first..] {
+            // One that reaches beyond what may be cut is no agent's.
+            if part::of(known.to_seq) != part::WHOLE || named(known.from_seq) > run.to_seq {
+                break;
+            }
+            if from < named(known.from_seq) {
+                out.push(BatchNote { from_seq: from, to_seq: named(known.from_seq) - 1, ..run.clone() });
+            }
+            from = named(known.to_seq).saturating_add(1).max(from);
+        }
+        if from <= run.to_seq {
+            out.push(BatchNote { from_seq: from, ..run.clone() });
+        }
+    }
 }
 
 fn continues(last: &BatchNote, next: &BatchNote) -> bool {
@@ -78,8 +106,27 @@ fn cut(runs: &[BatchNote]) -> Vec<BatchNote> {
     pieces
 }
 
-/// Whether two unions tell of one batch with samples in one window.
+/// Whether two unions tell of one batch with samples in one window: of the same part, or one of a part and the
+/// other of the whole.
 pub(crate) fn share_samples(a: &[BatchNote], b: &[BatchNote]) -> bool {
+    let (of_a, of_b) = (batches_of_parts(a), batches_of_parts(b));
+    share(a, b) || (!of_b.is_empty() && share(a, &of_b)) || (!of_a.is_empty() && share(&of_a, b))
+}
+
+/// The batches of which parts are told, under their own numbers.
+fn batches_of_parts(runs: &[BatchNote]) -> Vec<BatchNote> {
+    let parts = runs.iter().filter(|run| part::of(run.from_seq) != part::WHOLE && run.samples > 0);
+    let own = |run: &BatchNote| BatchNote {
+        from_seq: part::seq(run.from_seq),
+        to_seq: part::seq(run.to_seq),
+        rejected: BTreeMap::new(),
+        ..run.clone()
+    };
+    let own: Vec<BatchNote> = parts.map(own).collect();
+    if own.is_empty() { own } else { union(own) }
+}
+
+fn share(a: &[BatchNote], b: &[BatchNote]) -> bool {
     let (mut left, mut right) = (a.iter().peekable(), b.iter().peekable());
     while let (Some(one), Some(two)) = (left.peek(), right.peek()) {
         let (key, other) = ((one.epoch, one.window), (two.epoch, two.window));

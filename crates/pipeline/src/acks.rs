@@ -5,6 +5,9 @@
 //! compacted blocks; a batch that asks for its ack (`ack_now`: replay, shutdown, a buffer over half
 //! full) or of which something was refused is answered at once, when the stream has it.
 //!
+//! Of a batch that was cut ([`wire::part`]) the ack hangs on its home part alone: that one was put when the stream had all
+//! the others, and everything that the stream had before it is proven to be stored too.
+//!
 //! A batch may reach into several windows, and an invocation that is cut off may have stored one of
 //! them. So a window's batches are acknowledged only once everything is proven to be stored that
 //! the stream had accepted when the newest of them was read ([`crate::progress`]). An ack that is not sent, or
@@ -15,7 +18,7 @@ use std::collections::BTreeMap;
 use blocks::{Level, ManifestItem};
 use ports::{TenantId, Timestamp};
 use series::{Epoch, MINUTE_MS, SourceName, Window};
-use wire::{SeqRange, ServerFrame};
+use wire::{SeqRange, ServerFrame, part};
 
 use crate::error::Fault;
 use crate::{Context, connect, live, manifest, progress};
@@ -99,9 +102,10 @@ type Ranges = BTreeMap<SourceName, BTreeMap<Epoch, Vec<SeqRange>>>;
 fn ranges<'a>(items: impl IntoIterator<Item = &'a ManifestItem>) -> Ranges {
     let mut found = Ranges::new();
     for note in items.into_iter().flat_map(|item| &item.sources) {
-        for batches in &note.notes {
+        let telling = note.notes.iter().filter(|run| part::of(run.from_seq) <= part::HOME);
+        for batches in telling.filter(|run| part::of(run.from_seq) == part::of(run.to_seq)) {
             let epochs = found.entry(note.source.clone()).or_default();
-            let range = SeqRange { from: batches.from_seq, to: batches.to_seq };
+            let range = SeqRange { from: part::seq(batches.from_seq), to: part::seq(batches.to_seq) };
             epochs.entry(batches.epoch).or_default().push(range);
         }
     }
@@ -142,6 +146,20 @@ mod tests {
         let of_epoch = &all[&SourceName::new("web-1").unwrap()][&Epoch(1)];
         let shown: Vec<(u64, u64)> = of_epoch.iter().map(|range| (range.from, range.to)).collect();
         assert_eq!(shown, [(1, 3), (7, 9), (11, 11)]);
+    }
+
+    #[test]
+    fn a_batch_that_was_cut_is_told_of_by_its_home_part_and_by_no_other() {
+        let numbered = |seq, number| part::numbered(seq, number);
+        let cut = |number| (numbered(4, number), numbered(5, number));
+        let of = |notes: &[(u64, u64)]| {
+            let all = ranges(&[item(0, notes)]);
+            let ranges = all.values().flat_map(BTreeMap::values).flatten();
+            ranges.map(|range| (range.from, range.to)).collect::<Vec<_>>()
+        };
+        assert_eq!(of(&[(1, 3), cut(part::HOME)]), [(1, 5)]);
+        assert_eq!(of(&[(1, 3), cut(part::FIRST_SPREAD), cut(17)]), [(1, 3)]);
+        assert_eq!(of(&[(part::SEQ_MAX, part::SEQ_MAX + 1)]), [], "no agent has such numbers");
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub mod otlp;
 mod pack;
 mod passive;
 mod remote_write;
+mod split;
 mod texts;
 
 use std::borrow::Cow;
@@ -25,7 +26,7 @@ use series::{Epoch, Lane, SourceName};
 use wire::limits::BATCH_BYTES_MAX;
 use wire::{
     Batch, Contents, Counters, DecodeError, Decoded, Inspected, MetricMetadata, Rejection, SeqRange, SeriesColumn,
-    ServerFrame, StreamEnvelope, StreamKind,
+    ServerFrame, StreamEnvelope, StreamKind, part,
 };
 
 use crate::acks::Acks;
@@ -33,11 +34,13 @@ use crate::connect::Connection;
 use crate::error::Fault;
 use crate::http::{BODY_BYTES_MAX, Request};
 use crate::keys::Caller;
-use crate::{Context, live};
+use crate::{Context, TenantId, live};
+use split::Part;
 
 pub use known::KnownSeries;
 pub use passive::{RESULTS_MAX, checks};
 pub use remote_write::receive as remote_write;
+pub use split::{LOADS_MAX, Loads};
 
 /// A sample may be this far ahead of our clock.
 pub const AHEAD_MS_MAX: i64 = 10 * 60_000;
@@ -70,8 +73,9 @@ pub async fn batch(
     let Some(source) = &connection.source else {
         return refuse(ports, connection, "no_hello", "say hello before the first batch").await;
     };
-    let read = wire::payload_bytes(payload).and_then(|bytes| taken(context, source, bytes));
-    let Taken { epoch, seq, ack_now, body, metadata, listed, rejected } = match read {
+    let read =
+        wire::payload_bytes(payload).and_then(|bytes| taken(context, (&connection.caller.tenant, source), bytes));
+    let Taken { epoch, seq, ack_now, spread, home, metadata, listed, rejected } = match read {
         Ok(taken) => taken,
         Err(error) => {
             crate::aggregate::quarantine(ports, &connection.caller.tenant, payload.as_bytes(), error.reason()).await?;
@@ -85,15 +89,24 @@ pub async fn batch(
         }
     };
     let tenant = &connection.caller.tenant;
-    let envelope = StreamEnvelope {
-        tenant: tenant.clone(),
-        source: source.clone(),
-        received_at: ports.clock.now(),
-        kind: StreamKind::Batch { epoch, seq, batch: body.into() },
-        rejected: listed,
-        connection: Some(connection.id.0.clone()),
+    let received_at = ports.clock.now();
+    let record = |part: Part, rejected: Vec<Rejection>| {
+        let Part { lane, number, body } = part;
+        let envelope = StreamEnvelope {
+            tenant: tenant.clone(),
+            source: source.clone(),
+            received_at,
+            kind: StreamKind::Batch { epoch, seq: number, batch: body.into() },
+            rejected,
+            connection: Some(connection.id.0.clone()),
+        };
+        StreamRecord { lane, data: envelope.encode() }
     };
-    put(ports, vec![StreamRecord { lane: Lane::of_source(tenant, source), data: envelope.encode() }]).await?;
+    // The home part says that nothing of the batch is owed: it goes when the stream has all others.
+    if !spread.is_empty() {
+        put(ports, spread.into_iter().map(|part| record(part, Vec::new())).collect()).await?;
+    }
+    put(ports, vec![record(home, listed)]).await?;
     // Before the ack, so that an agent tells it again where it could not be stored.
     metadata::note(context, tenant, metadata::of_batch(&metadata)).await?;
     if context.acks == Acks::AtOnce || ack_now || !rejected.is_empty() {
@@ -108,7 +121,10 @@ struct Taken {
     epoch: Epoch,
     seq: u64,
     ack_now: bool,
-    body: Vec<u8>,
+    /// Series that go through other lanes than the source's own.
+    spread: Vec<Part>,
+    /// The rest, most often all.
+    home: Part,
     metadata: Vec<MetricMetadata>,
     /// What its readers cannot find again.
     listed: Vec<Rejection>,
@@ -117,21 +133,26 @@ struct Taken {
 }
 
 /// Checks a batch of `source`. One that is taken whole travels on as its own bytes, and every reader finds its bad
-/// parts again; one that is written anew has them no more, so they are listed beside it.
-fn taken(context: &Context, source: &SourceName, bytes: Vec<u8>) -> Result<Taken, DecodeError> {
+/// parts again; one that is written anew has them no more, so they are listed beside it. Of a source that sends very
+/// much every batch is written anew, cut over the lanes.
+fn taken(context: &Context, (tenant, source): (&TenantId, &SourceName), bytes: Vec<u8>) -> Result<Taken, DecodeError> {
     let (now, retention_ms) = (context.ports.clock.now(), context.settings.raw_retention_ms);
     let seen = context.series.inspect(&bytes)?;
     let (oldest, newest) = in_time(now, retention_ms);
-    if seen.source == *source && seen.span.is_none_or(|(first, last)| first >= oldest && last <= newest) {
+    let whole = |number, body| Part { lane: Lane::of_source(tenant, source), number, body };
+    let is_cut = context.loads.is_above((tenant, source), &seen, &context.limits) && seen.seq <= part::SEQ_MAX;
+    if !is_cut && seen.source == *source && seen.span.is_none_or(|(first, last)| first >= oldest && last <= newest) {
         let Inspected { epoch, seq, ack_now, metadata, rejected, .. } = seen;
-        return Ok(Taken { epoch, seq, ack_now, body: bytes, metadata, listed: Vec::new(), rejected });
+        let (spread, home) = (Vec::new(), whole(seq, bytes));
+        return Ok(Taken { epoch, seq, ack_now, spread, home, metadata, listed: Vec::new(), rejected });
     }
     let Decoded { mut batch, mut rejected } = Batch::decode(&bytes)?;
     let out_of_time = take_out_of_time(&mut batch.series, now, retention_ms);
     batch.source = source.clone();
     rejected.extend(out_of_time);
-    let (epoch, seq, ack_now, body) = (batch.epoch, batch.seq, batch.ack_now, batch.encode());
-    Ok(Taken { epoch, seq, ack_now, body, metadata: batch.metadata, listed: rejected.clone(), rejected })
+    let (epoch, seq, ack_now, metadata) = (batch.epoch, batch.seq, batch.ack_now, batch.metadata.clone());
+    let (spread, home) = if is_cut { split::cut(tenant, batch) } else { (Vec::new(), whole(seq, batch.encode())) };
+    Ok(Taken { epoch, seq, ack_now, spread, home, metadata, listed: rejected.clone(), rejected })
 }
 
 /// The earliest and the latest time that is taken.

@@ -75,6 +75,8 @@ pub struct Context {
     pub rollups_kept: Retention,
     /// The agent's binaries, for hosts that install it: the blob port where nothing else is said.
     pub downloads: Arc<dyn Blobs>,
+    /// How much each agent sends: one with very much is spread over lanes.
+    pub loads: ingest::Loads,
     /// When agents are told that they may forget a batch: at once where nothing else is said.
     pub acks: acks::Acks,
 }
@@ -114,6 +116,7 @@ impl Context {
             orders: aggregate::Orders::default(),
             metadata,
             limits,
+            loads: ingest::Loads::default(),
             downloads,
             acks,
             rollups_kept: Retention::default(),

@@ -10,6 +10,7 @@
 //! - `long`: hours and days from Parquet by ranges, and rollups where they say the same
 //! - `crashes`: compaction that is cut off at any port call, and two at the same time
 //! - `telling`: acks once a window is compacted, and how soon rules need samples
+//! - `spread`: an agent that sends very much, over many lanes: each sample once, each ack when all is stored
 //! - `silent`: whose silence it is: the hosts', the pipeline's or the server's
 
 #![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "only tests use this")]
@@ -32,6 +33,8 @@ mod hot;
 mod long;
 #[path = "flow/silent.rs"]
 mod silent;
+#[path = "flow/spread.rs"]
+mod spread;
 #[path = "flow/storing.rs"]
 mod storing;
 #[path = "flow/telling.rs"]

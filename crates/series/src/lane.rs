@@ -5,7 +5,8 @@ use crate::ids::{SeriesId, SourceName, TenantId};
 
 /// How many lanes there are.
 pub const LANES: u16 = 4_096;
-/// Pushed data (remote write, Graphite over HTTPS …) is spread over this many lane keys a key.
+/// Pushed data (remote write, Graphite over HTTPS …) is spread over this many lane keys a key, and so are the series
+/// of an agent that has very many.
 pub const PUSH_SPREAD: u8 = 16;
 
 /// A number below [`LANES`].
@@ -25,13 +26,19 @@ impl Lane {
         Self::of(&[b"source", tenant.as_str().as_bytes(), source.as_str().as_bytes()])
     }
 
+    /// The lane of one part of an agent's series, where there are too many for one lane.
+    #[must_use]
+    pub fn of_source_part(tenant: &TenantId, source: &SourceName, part: u8) -> Self {
+        Self::of(&[b"source", tenant.as_str().as_bytes(), source.as_str().as_bytes(), &[part]])
+    }
+
     /// The lane of one pushed series. A body falls into at most 16 of them.
     #[must_use]
     pub fn of_pushed(tenant: &TenantId, key_id: &str, series: SeriesId) -> Self {
         Self::of_pushed_part(tenant, key_id, Self::part(series))
     }
 
-    /// Which of the [`PUSH_SPREAD`] parts of a pushed body a series falls into.
+    /// Which of the [`PUSH_SPREAD`] parts of a pushed body, or of a large agent's batch, a series falls into.
     #[must_use]
     pub fn part(series: SeriesId) -> u8 {
         (series.0 % u128::from(PUSH_SPREAD)) as u8
@@ -73,6 +80,17 @@ mod tests {
         assert_eq!(Lane::of_source(&tenant, &web).number(), GOLDEN_SOURCE);
         assert_eq!(Lane::of_pushed(&tenant, "k1", SeriesId(17)).number(), GOLDEN_PUSHED);
     }
+    #[test]
+    fn a_large_agent_takes_at_most_sixteen_lanes_beside_its_own() {
+        let (tenant, web) = (TenantId::default(), SourceName::new("web-1").unwrap());
+        let of = |n: u128| Lane::of_source_part(&tenant, &web, Lane::part(SeriesId(n)));
+        let lanes: BTreeSet<_> = (0..10_000).map(of).collect();
+        assert!((2..=usize::from(PUSH_SPREAD)).contains(&lanes.len()), "{} lanes", lanes.len());
+        assert_eq!(of(1), of(17));
+        assert_eq!(of(1).number(), GOLDEN_SOURCE_PART);
+    }
+    const GOLDEN_SOURCE_PART: u16 = 3_597;
+
     const GOLDEN_SOURCE: u16 = 2_014;
     const GOLDEN_PUSHED: u16 = 4_047;
 

@@ -15,6 +15,7 @@ pub mod imagined;
 mod json;
 pub mod limits;
 mod packed;
+pub mod part;
 pub mod reconnect;
 mod record;
 mod rejections;

@@ -41,7 +41,8 @@ fn what_is_acknowledged_is_stored_and_what_is_owed_is_told_once_whatever_goes_wr
     // Schedules in which nothing goes wrong show nothing.
     let least = happened.crashes.min(happened.errors).min(happened.faults).min(happened.acknowledged);
     assert!(least > happened.schedules, "{happened:?}");
-    let seldom = [happened.reshards, happened.poison, happened.killers, happened.rejoined, happened.pages];
+    let seldom =
+        [happened.reshards, happened.poison, happened.killers, happened.rejoined, happened.pages, happened.spread];
     assert!(seldom.iter().all(|count| *count > 0), "{happened:?}");
 }
 

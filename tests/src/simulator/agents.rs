@@ -17,8 +17,8 @@ use series::Epoch;
 
 use super::plan::STEP_MS;
 
-/// Series of one agent, beside its check.
-const SERIES: usize = 2;
+/// Series of the first agent and of the second, beside their checks.
+const SERIES: [usize; 2] = [2, 7];
 /// Lines of one push.
 const LINES: usize = 4;
 /// A state of the check holds for at least so many steps.
@@ -49,6 +49,7 @@ impl Sent {
 pub struct Agent {
     /// Its name.
     pub name: String,
+    series: usize,
     connection: Connection,
     outgoing: Outgoing,
     epoch: Epoch,
@@ -87,6 +88,7 @@ impl Agent {
         let connection = pipeline::connect::hello(context, &connection, &hello).await.unwrap().unwrap();
         Self {
             name,
+            series: SERIES[number % SERIES.len()],
             connection,
             outgoing,
             epoch,
@@ -109,7 +111,7 @@ impl Agent {
             self.flips.push((now, self.critical));
         }
         let mut columns = Vec::new();
-        for number in 0..SERIES {
+        for number in 0..self.series {
             let mut samples = Vec::new();
             if number == 0 && step > 0 && random.chance(150) {
                 samples.push(self.sample(&format!("load{number}"), now.plus_ms(-STEP_MS), random));

@@ -21,6 +21,8 @@ pub struct Happened {
     pub killers: u64,
     /// Batches that a mapping gave up, and that were joined again.
     pub rejoined: u64,
+    /// Batches that were spread over lanes; one that is sent again counts again.
+    pub spread: u64,
     /// Samples that were acknowledged.
     pub acknowledged: u64,
     /// Transitions of alerts.
@@ -45,6 +47,7 @@ impl Happened {
             poison: self.poison + other.poison,
             killers: self.killers + other.killers,
             rejoined: self.rejoined + other.rejoined,
+            spread: self.spread + other.spread,
             acknowledged: self.acknowledged + other.acknowledged,
             transitions: self.transitions + other.transitions,
             pages: self.pages + other.pages,

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use pipeline::wire::{Batch, StreamEnvelope};
+use pipeline::wire::{Batch, StreamEnvelope, part};
 use pipeline::{TenantId, Timestamp, progress, promql, query, sources};
 use ports::Partition;
 use series::{DAY_MS, Window};
@@ -12,6 +12,7 @@ use series::{DAY_MS, Window};
 use super::agents::{Identity, Sent};
 use super::happened::Happened;
 use super::plan::{STEP_MS, Wrong};
+use super::shards::Record;
 use super::world::World;
 use super::wrong;
 
@@ -71,6 +72,10 @@ pub(super) fn sum(world: &World) -> Happened {
     let distinct: BTreeSet<&String> = truth.pages.iter().map(|page| &page.transition).collect();
     Happened {
         schedules: 1,
+        spread: world
+            .stream
+            .with(|shards| shards.iter().flat_map(|shard| &shard.records).filter(|record| is_home(record)).count())
+            as u64,
         acknowledged: senders(world).map(|sent| sent.acknowledged.len() as u64).sum(),
         transitions: truth.owed.len() as u64,
         pages: truth.pages.len() as u64,
@@ -82,6 +87,12 @@ pub(super) fn sum(world: &World) -> Happened {
 
 fn senders(world: &World) -> impl Iterator<Item = &Sent> {
     world.agents.iter().map(|agent| &agent.sent).chain([&world.router.sent])
+}
+
+/// Whether a record is of a batch that was spread over lanes: each of these has one such part.
+fn is_home(record: &Record) -> bool {
+    let envelope = StreamEnvelope::decode(record.data.clone());
+    envelope.is_ok_and(|envelope| envelope.batch().is_some_and(|(_, number, _)| part::of(number) == part::HOME))
 }
 
 /// The samples of one record, by identity.

@@ -26,6 +26,9 @@ groups:
 /// One receiver, told at once.
 pub const ROUTING: &str = "route: {receiver: hook, group_wait: 0s}\nreceivers: [{name: hook, webhook_configs: [{url: 'http://hook.invalid/'}]}]";
 
+/// Between the series of the first agent and those of the second.
+pub const SPLIT_BETWEEN: usize = 4;
+
 /// A wrong way to do it, which the same invariants must catch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wrong {
@@ -76,6 +79,10 @@ pub struct Plan {
     pub steps: u64,
     /// Steps in which `aggregate` can do nothing at all.
     pub aggregate_down: std::ops::Range<u64>,
+    /// A flush of an agent with more series is spread over lanes. The first agent has 3, the second 8.
+    pub split_series_min: usize,
+    /// How often in a thousand a process is started with another such limit, as while a version is replaced.
+    pub other_limits: u16,
     /// What is done wrong on purpose.
     pub wrong: Option<Wrong>,
 }
@@ -121,7 +128,7 @@ impl Plan {
             again: below(&mut random, 200),
             ..Settings::default()
         };
-        Self {
+        let mut plan = Self {
             seed,
             shards: 1 + random.below(3),
             agents: 1 + random.below(2) as usize,
@@ -135,8 +142,14 @@ impl Plan {
             calm_alerts,
             steps: STEPS,
             aggregate_down: 0..0,
+            split_series_min: usize::MAX,
+            other_limits: 0,
             wrong: None,
-        }
+        };
+        // All agents, the wider one, none.
+        plan.split_series_min = [0, SPLIT_BETWEEN, usize::MAX][random.below(3) as usize];
+        plan.other_limits = if random.chance(300) { 500 } else { 0 };
+        plan
     }
 
     /// Nothing goes wrong but `aggregate`, which fails for so many steps; mappings are set as in the
@@ -158,6 +171,8 @@ impl Plan {
             calm_alerts: true,
             steps,
             aggregate_down,
+            split_series_min: usize::MAX,
+            other_limits: 0,
             wrong: None,
         }
     }

@@ -12,6 +12,7 @@ use lambda::pace::Pace;
 use lambda::wakes::PlainWakes;
 use pipeline::connect::Connection;
 use pipeline::http::Request;
+use pipeline::ingest::limits::Limits;
 use pipeline::keys::Caller;
 use pipeline::wire::{AgentFrame, StreamEnvelope};
 use pipeline::{Context, DAY_MS, Delivered, Settings, Wake, ingest as pushing};
@@ -73,6 +74,8 @@ pub struct Ground {
     pub ports: Ports,
     /// What is seen of them.
     pub watch: Arc<Watch>,
+    /// What processes are started with.
+    pub limits: Limits,
     /// What is done wrong on purpose.
     pub wrong: Option<Wrong>,
 }
@@ -107,7 +110,8 @@ impl Process {
         if function == Function::Ingest && ground.wrong == Some(Wrong::LastWriterAck) {
             ports.stream = Arc::new(wrong::LastAnswers(ports.stream));
         }
-        let context = Context::new(ports, settings());
+        let mut context = Context::new(ports, settings());
+        context.limits = ground.limits;
         let broadcaster = Broadcaster::default();
         Self {
             function,

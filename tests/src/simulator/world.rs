@@ -8,6 +8,7 @@ use bytes::Bytes;
 use embedded::{Embedded, FaultRates, Faults, ManualClock, Memory, SeededRandom};
 use futures_util::future::join_all;
 use pipeline::documents::{self, Kind};
+use pipeline::ingest::limits::Limits;
 use pipeline::{Context, TenantId};
 use ports::{Clock, Timestamp};
 
@@ -17,7 +18,7 @@ use super::event;
 use super::happened::Happened;
 use super::invariants;
 use super::mapping::{Batch, Mapping, Settings};
-use super::plan::{Plan, ROUTING, RULES, STEP_MS};
+use super::plan::{Plan, ROUTING, RULES, SPLIT_BETWEEN, STEP_MS};
 use super::probe::{Death, Watch};
 use super::process::{Call, Ended, Function, Ground, Process, settings};
 use super::shards::Shards;
@@ -118,7 +119,8 @@ impl World {
         let mut ports = embedded.ports();
         ports.stream = Arc::new(stream.clone());
         let context = Context::new(ports.clone(), settings());
-        let ground = Ground { ports, watch: Watch::new(), wrong: plan.wrong };
+        let limits = Limits { split_series_min: plan.split_series_min, ..Limits::default() };
+        let ground = Ground { ports, watch: Watch::new(), limits, wrong: plan.wrong };
         let files = [
             (Kind::Rules, "rules".to_owned(), RULES.to_owned()),
             (Kind::Alertmanager, "default".to_owned(), ROUTING.to_owned()),
@@ -317,6 +319,10 @@ impl World {
     /// Runs them at the same time and tells everybody what came of it.
     pub(super) async fn work(&mut self, jobs: Vec<Job>) {
         self.ground.watch.truth().now = self.now();
+        if self.random.chance(self.plan.other_limits) {
+            let mins = [0, SPLIT_BETWEEN, usize::MAX];
+            self.ground.limits.split_series_min = mins[self.random.below(3) as usize];
+        }
         let mut running = Vec::new();
         for job in jobs {
             let death = self.death(&job);

@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 use series::{TEN_MINUTES_MS, Window};
-use wire::SeriesColumn;
+use wire::{SeriesColumn, part};
 
 use super::*;
 use crate::compact::{PackNotes, pack};
@@ -180,6 +180,34 @@ fn adding_up_counts_a_redelivery_twice_and_the_ledger_does_not() {
     assert!(ledger.is_conserved());
 }
 
+/// One part of a batch that was cut, or all of it.
+fn part_of(batch: &Arrived, number: u8) -> Arrived {
+    let own = batch.columns.iter().enumerate().filter(|(place, _)| (place % 2 == 0) == (number == part::HOME));
+    let columns = if number == part::WHOLE { batch.columns.clone() } else { own.map(|(_, one)| one.clone()).collect() };
+    let told = if number > part::HOME { Counters::default() } else { batch.told.clone() };
+    let refused = if number > part::HOME { 0 } else { batch.refused };
+    Arrived { seq: part::numbered(batch.seq, number), columns, refused, told }
+}
+
+#[test]
+fn a_part_that_is_lost_is_missing_and_one_that_comes_again_counts_once() {
+    let columns = vec![column("a", &[(1, 1.0), (2, 2.0)]), column("b", &[(1, 1.0)])];
+    let batch = Arrived { seq: 1, columns, refused: 2, told: counters(5, 0, 0) };
+    let of = |number| invocation(&[part_of(&batch, number)]).0;
+    let (home, spread, whole) = (of(part::HOME), of(part::FIRST_SPREAD), of(part::WHOLE));
+    let counted = |items: &[&ManifestItem]| {
+        let ledger = ledger(items);
+        (ledger.generated, ledger.stored, ledger.rejected_count(), ledger.missing)
+    };
+    assert_eq!(counted(&[&home]), (5, 2, 2, 1));
+    assert_eq!(counted(&[&home, &spread]), (5, 3, 2, 0));
+    assert_eq!(counted(&[&home, &spread, &spread, &home]), (5, 3, 2, 0));
+    // Sent again, and cut no more.
+    for items in [vec![&whole, &spread], vec![&spread, &whole, &home], vec![&home, &whole]] {
+        assert_eq!(counted(&items), (5, 3, 2, 0), "{items:?}");
+    }
+}
+
 fn any_batches() -> impl Strategy<Value = Vec<Arrived>> {
     proptest::collection::vec((any_columns(), 0..3_u64), 1..8).prop_map(|batches| {
         let mut generated = 0;
@@ -201,9 +229,19 @@ proptest! {
         again in proptest::collection::vec(any::<prop::sample::Index>(), 0..12),
         cuts in proptest::collection::vec(any::<prop::sample::Index>(), 0..6),
         turn in any::<prop::sample::Index>(),
+        cut in proptest::collection::vec(0..3_u8, 8),
     ) {
-        let mut deliveries = batches.clone();
-        deliveries.extend(again.iter().map(|index| batches[index.index(batches.len())].clone()));
+        // Some are cut, and of some it is the second time that is cut, or that is not.
+        let mut deliveries = Vec::new();
+        for (batch, how) in batches.iter().zip(&cut) {
+            let numbers: &[u8] = if *how == 0 { &[part::WHOLE] } else { &[part::FIRST_SPREAD, part::HOME] };
+            deliveries.extend(numbers.iter().map(|number| part_of(batch, *number)));
+        }
+        for index in &again {
+            let place = index.index(batches.len());
+            let number = if cut[place] == 1 { part::HOME } else { part::WHOLE };
+            deliveries.push(part_of(&batches[place], number));
+        }
         let turn = turn.index(deliveries.len());
         deliveries.rotate_left(turn);
         let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(deliveries.len())).collect();

@@ -31,7 +31,49 @@ fn one_by_one(notes: &[BatchNote]) -> BTreeMap<(Epoch, Timestamp, u64), Fact> {
     set
 }
 
+/// Some of them of parts.
+fn any_parts() -> impl Strategy<Value = Vec<BatchNote>> {
+    (any_notes(), proptest::collection::vec(0..3_u8, 12)).prop_map(|(notes, parts)| {
+        let named = |(note, number): (BatchNote, u8)| BatchNote {
+            from_seq: part::numbered(note.from_seq, number),
+            to_seq: part::numbered(note.to_seq, number),
+            ..note
+        };
+        notes.into_iter().zip(parts).map(named).collect()
+    })
+}
+
+/// Batch by batch and part by part, without the parts of what is known whole.
+fn without_known_one_by_one(notes: &[BatchNote]) -> BTreeMap<(Epoch, Timestamp, u64), Fact> {
+    let all = one_by_one(notes);
+    let is_known = |key: &(Epoch, Timestamp, u64)| all.contains_key(&(key.0, key.1, part::seq(key.2)));
+    all.iter()
+        .filter(|(key, _)| part::of(key.2) == part::WHOLE || !is_known(key))
+        .map(|(k, f)| (*k, f.clone()))
+        .collect()
+}
+
 proptest! {
+    #[test]
+    fn parts_of_what_is_known_whole_say_nothing_more(a in any_parts(), b in any_parts(), c in any_parts()) {
+        let of = |parts: &[&Vec<BatchNote>]| union(parts.iter().flat_map(|part| part.iter().cloned()).collect());
+        prop_assert_eq!(one_by_one(&of(&[&a])), without_known_one_by_one(&a));
+        prop_assert_eq!(of(&[&a, &b]), of(&[&b, &a]));
+        prop_assert_eq!(of(&[&of(&[&a, &b]), &c]), of(&[&a, &of(&[&b, &c])]));
+        prop_assert_eq!(of(&[&a, &a]), of(&[&a]));
+        // As is whether two of them tell of one batch: of a part both, or one of a part and one of the whole.
+        let (left, right) = (of(&[&a]), of(&[&b]));
+        let (one, two) = (one_by_one(&left), one_by_one(&right));
+        let meets = |x: &BTreeMap<(Epoch, Timestamp, u64), Fact>, y: &BTreeMap<(Epoch, Timestamp, u64), Fact>, both| {
+            let whole = |key: &(Epoch, Timestamp, u64)| (key.0, key.1, part::seq(key.2));
+            x.iter().any(|(key, fact)| {
+                part::of(key.2) != part::WHOLE && fact.0 > 0 && y.get(&whole(key)).is_some_and(|known| known.0 > 0 || both)
+            })
+        };
+        let same = one.iter().any(|(key, fact)| fact.0 > 0 && two.contains_key(key));
+        prop_assert_eq!(share_samples(&left, &right), same || meets(&one, &two, true) || meets(&two, &one, false));
+    }
+
     #[test]
     fn a_union_of_runs_is_the_union_of_their_batches(notes in any_notes()) {
         let joined = union(notes.clone());

@@ -10,6 +10,11 @@ pub const ACTIVE_MINUTES: i64 = 60;
 /// Bytes of all label sets that a process remembers of a tenant.
 pub const KNOWN_BYTES_MAX: usize = 1024 * 1024 * 1024;
 
+/// A source is spread over lanes above so many series in one flush.
+pub const SPLIT_SERIES_MIN: usize = 5_000;
+/// A source is spread over lanes above so many samples a second.
+pub const SPLIT_SAMPLES_PER_SECOND_MIN: u64 = 20_000;
+
 /// The reason of samples of series above [`Limits::active_series_max`].
 pub const ACTIVE_SERIES: &str = "active_series_max";
 /// The reason of samples of series above [`Limits::new_series_per_minute_max`].
@@ -26,11 +31,21 @@ pub struct Limits {
     pub new_series_per_minute_max: usize,
     /// Samples of one body.
     pub samples_per_body_max: usize,
+    /// A flush of an agent with more series than this is spread over lanes.
+    pub split_series_min: usize,
+    /// As are those of one that makes more samples a second than this.
+    pub split_samples_per_second_min: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { active_series_max: 1_000_000, new_series_per_minute_max: 500_000, samples_per_body_max: 1_000_000 }
+        Self {
+            active_series_max: 1_000_000,
+            new_series_per_minute_max: 500_000,
+            samples_per_body_max: 1_000_000,
+            split_series_min: SPLIT_SERIES_MIN,
+            split_samples_per_second_min: SPLIT_SAMPLES_PER_SECOND_MIN,
+        }
     }
 }
 

@@ -23,6 +23,12 @@ pub struct Inspected {
     pub seq: u64,
     /// The agent waits for the ack.
     pub ack_now: bool,
+    /// When it was closed, by the agent's clock.
+    pub created_at: Timestamp,
+    /// Good series.
+    pub series: usize,
+    /// Their samples.
+    pub samples: u64,
     /// Times of the earliest and the latest sample; `None` where it has none.
     pub span: Option<(Timestamp, Timestamp)>,
     /// What it says of metrics.
@@ -42,9 +48,12 @@ impl Batch {
         }
         let mut rejections = Rejections::default();
         let mut span: Option<(Timestamp, Timestamp)> = None;
+        let (mut series, mut samples) = (0, 0);
         read_series(&parts, Some(dictionaries), &mut rejections, |_, times, values| {
             check_values(values, times.at.len())?;
             span = joined(span, times.span);
+            series += 1;
+            samples += times.at.len() as u64;
             Ok(())
         })?;
         let inspected = Inspected {
@@ -52,6 +61,9 @@ impl Batch {
             epoch: Epoch(parts.epoch),
             seq: parts.seq,
             ack_now: parts.ack_now,
+            created_at: Timestamp(parts.created_at_ms),
+            series,
+            samples,
             span,
             metadata: Vec::new(),
             rejected: Vec::new(),
@@ -75,8 +87,9 @@ impl From<Decoded> for Inspected {
     fn from(Decoded { batch, rejected }: Decoded) -> Self {
         let times = || batch.series.iter().flat_map(|column| &column.samples).map(|sample| sample.at);
         let span = times().min().zip(times().max());
-        let Batch { source, epoch, seq, ack_now, metadata, .. } = batch;
-        Self { source, epoch, seq, ack_now, span, metadata, rejected }
+        let (samples, series) = (batch.samples(), batch.series.len());
+        let Batch { source, epoch, seq, ack_now, created_at, metadata, .. } = batch;
+        Self { source, epoch, seq, ack_now, created_at, series, samples, span, metadata, rejected }
     }
 }
 
