@@ -21,7 +21,10 @@ pub(crate) fn format_plain(value: f64) -> String {
     } else if value.is_infinite() {
         if value > 0.0 { "+Inf" } else { "-Inf" }.to_owned()
     } else {
-        value.to_string()
+        // Where two texts are as short and as near, the even one, as Go has it; the standard library takes the other.
+        let mut buffer = zmij::Buffer::new();
+        let text = buffer.format_finite(value);
+        if text.contains('e') { value.to_string() } else { text.strip_suffix(".0").unwrap_or(text).to_owned() }
     }
 }
 
@@ -38,6 +41,8 @@ mod tests {
             (0.0, "0"),
             (-0.0, "-0"),
             (100.0, "100"),
+            (-2_007_504_750_323_471.2, "-2007504750323471.2"),
+            (0.000_01, "0.00001"),
             (f64::NAN, "NaN"),
             (f64::INFINITY, "+Inf"),
             (f64::NEG_INFINITY, "-Inf"),
