@@ -26,7 +26,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 
-use series::{Labels, Sample, Timestamp, Window, winner};
+use series::{AsItIs, Labels, Timestamp, Window, join_samples};
 use wire::SeriesColumn;
 
 use crate::order::Spread;
@@ -77,7 +77,7 @@ pub fn join_counted(columns: impl IntoIterator<Item = SeriesColumn>) -> Joined {
 /// Of columns sorted by labels, each label set once.
 pub(crate) fn joined_columns(mut columns: Vec<SeriesColumn>) -> Block {
     for column in &mut columns {
-        normalize(&mut column.samples);
+        join_samples(&mut column.samples);
     }
     columns.retain(|column| !column.samples.is_empty());
     Block { columns }
@@ -131,37 +131,6 @@ impl Hash for Hashed {
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write_u64(self.hash);
     }
-}
-
-/// What is hashed already.
-#[derive(Default)]
-struct AsItIs(u64);
-
-impl Hasher for AsItIs {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, _: &[u8]) {}
-
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
-    }
-}
-
-/// Sorts by time and keeps the winner of each time.
-fn normalize(samples: &mut Vec<Sample>) {
-    if samples.is_sorted_by(|a, b| a.at < b.at) {
-        return;
-    }
-    samples.sort_by_key(|sample| sample.at);
-    samples.dedup_by(|next, kept| {
-        let same = next.at == kept.at;
-        if same {
-            kept.value = winner(kept.value, next.value);
-        }
-        same
-    });
 }
 
 impl Block {

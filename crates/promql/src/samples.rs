@@ -4,26 +4,17 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use series::{Sample, winner};
+use series::{Sample, join_samples};
 
 /// Samples, mostly ascending in time. A clone is the same memory, and making some of a `Vec` copies nothing.
 #[derive(Clone, Default, PartialEq)]
 pub struct Samples(Arc<Vec<Sample>>);
 
 impl Samples {
-    /// As a set: ascending in time, and of those with the same timestamp [`winner`] stays.
+    /// As a set: ascending in time, and of those with the same timestamp [`series::winner`] stays.
     #[must_use]
     pub fn joined(mut samples: Vec<Sample>) -> Self {
-        if !is_joined(&samples) {
-            samples.sort_by_key(|sample| sample.at);
-            samples.dedup_by(|later, kept| {
-                let same = later.at == kept.at;
-                if same {
-                    kept.value = winner(kept.value, later.value);
-                }
-                same
-            });
-        }
+        join_samples(&mut samples);
         samples.into()
     }
 

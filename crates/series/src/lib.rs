@@ -5,6 +5,7 @@
 //! knows nothing of protocols, storage, clocks or networks: everything in it is a function of
 //! its arguments, so every other crate may rely on it.
 
+mod as_it_is;
 mod ids;
 mod labels;
 mod lane;
@@ -14,11 +15,12 @@ mod rollup;
 mod sample;
 mod window;
 
+pub use as_it_is::AsItIs;
 pub use ids::{Epoch, IdError, SeriesId, SourceName, TenantId};
 pub use labels::{LabelError, Labels, LabelsBuilder, METRIC_NAME};
 pub use lane::{LANES, Lane, PUSH_SPREAD};
 pub use rollup::{Rollup, RollupSeries, rollup_width, rollups};
-pub use sample::{STALE_NAN_BITS, Sample, Timestamp, is_stale, stale_marker, winner};
+pub use sample::{STALE_NAN_BITS, Sample, Timestamp, is_stale, join_samples, stale_marker, winner};
 pub use window::{
     DAY_MS, FIVE_MINUTES_MS, HOUR_MS, MINUTE_MS, TEN_MINUTES_MS, Window, bucket_end, bucket_index, instants_through,
 };

@@ -86,6 +86,21 @@ pub fn winner(a: f64, b: f64) -> f64 {
     }
 }
 
+/// Makes samples of one series a set: ascending in time, and of those with the same timestamp [`winner`] stays.
+pub fn join_samples(samples: &mut Vec<Sample>) {
+    if samples.is_sorted_by(|a, b| a.at < b.at) {
+        return;
+    }
+    samples.sort_by_key(|sample| sample.at);
+    samples.dedup_by(|next, kept| {
+        let same = next.at == kept.at;
+        if same {
+            kept.value = winner(kept.value, next.value);
+        }
+        same
+    });
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -6,10 +6,10 @@
 //! without it everything is read anew, and the outcome is the same.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::BuildHasherDefault;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use series::Labels;
+use series::{AsItIs, Labels};
 
 /// Bytes of what is remembered.
 pub const DICTIONARY_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -92,22 +92,6 @@ impl Kept {
         if let Some(before) = self.young.insert(hash, entry) {
             self.young_bytes -= before.bytes;
         }
-    }
-}
-
-/// The keys are hashes already.
-#[derive(Default)]
-struct AsItIs(u64);
-
-impl Hasher for AsItIs {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, _: &[u8]) {}
-
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
     }
 }
 

@@ -3,7 +3,7 @@
 //! Samples nearly always come in order and are appended. One that comes late is joined into where
 //! it belongs, by the same `winner` as everywhere; the result is the set's, whatever the order.
 
-use series::{Sample, Timestamp, winner};
+use series::{Sample, Timestamp, join_samples};
 use wire::columns::ColumnError;
 
 use super::chunk::{CHUNK_SAMPLES_MAX, Chunk};
@@ -149,14 +149,7 @@ impl Column {
 /// Two ascending runs as one.
 fn joined(a: &[Sample], b: &[Sample]) -> Vec<Sample> {
     let mut all = [a, b].concat();
-    all.sort_by_key(|sample| sample.at);
-    all.dedup_by(|next, kept| {
-        let same = next.at == kept.at;
-        if same {
-            kept.value = winner(kept.value, next.value);
-        }
-        same
-    });
+    join_samples(&mut all);
     all
 }
 

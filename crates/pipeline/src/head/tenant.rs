@@ -1,11 +1,11 @@
 //! One tenant's hot samples: series by number, found by identity and by label.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::BuildHasherDefault;
 use std::sync::{Mutex, PoisonError};
 
 use promql::Selection;
-use series::{Labels, Sample, SeriesId, TEN_MINUTES_MS, Timestamp, Window};
+use series::{AsItIs, Labels, Sample, SeriesId, TEN_MINUTES_MS, Timestamp, Window};
 use wire::SeriesColumn;
 use wire::columns::ColumnError;
 
@@ -24,6 +24,7 @@ pub(super) struct TenantHead {
     pub(super) complete: bool,
     /// Rises whenever something may have been missed.
     pub(super) doubts: u64,
+    /// An identity is a hash already.
     numbers: HashMap<SeriesId, u32, BuildHasherDefault<AsItIs>>,
     series: Vec<Entry>,
     index: Index,
@@ -39,20 +40,6 @@ struct Order {
     sorted: Vec<u32>,
     /// The place of each number in `sorted`.
     places: Vec<u32>,
-}
-
-/// An identity is a hash already.
-#[derive(Default)]
-struct AsItIs(u64);
-
-impl Hasher for AsItIs {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        self.0 = bytes.first_chunk().map_or(0, |first| u64::from_le_bytes(*first));
-    }
 }
 
 #[derive(Debug)]

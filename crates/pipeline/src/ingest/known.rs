@@ -7,13 +7,13 @@
 //! how many series are active, which is what the limits are held against.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::BuildHasherDefault;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use ports::{Ports, TenantId, Timestamp};
 use series::protobuf::{LabelTextError, labels, put_labels};
-use series::{Labels, Lane, MINUTE_MS, bucket_index};
+use series::{AsItIs, Labels, Lane, MINUTE_MS, bucket_index};
 use wire::{Batch, DICTIONARY_BYTES_MAX, DecodeError, Decoded, Dictionaries, Inspected, Written};
 
 use super::book::Book;
@@ -293,22 +293,6 @@ impl Entries {
 /// The number of the minute that holds `at`.
 pub(super) fn minute(at: Timestamp) -> i64 {
     bucket_index(at, MINUTE_MS, 0)
-}
-
-/// The keys are hashes already.
-#[derive(Default)]
-pub(super) struct AsItIs(u64);
-
-impl Hasher for AsItIs {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-    fn write(&mut self, bytes: &[u8]) {
-        self.0 = bytes.iter().fold(self.0, |hash, byte| hash.rotate_left(8) ^ u64::from(*byte));
-    }
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
-    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 use proptest::prelude::*;
 
+use series::winner;
+
 use super::*;
 
 fn sample(at: i64, value: f64) -> Sample {
